@@ -1,0 +1,97 @@
+"""Find the periodic orbit that a run ends in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from kvsteady.errors import InputError
+from kvsteady.model import fluid
+from kvsteady.model.admission import PacedPolicy, pace_of
+from kvsteady.model.iterate import machine
+from kvsteady.model.state import Cohorts, State
+from kvsteady.model.system import Eviction, System
+from kvsteady.model.trajectory import Arithmetic, Averages
+
+
+class Search(Enum):
+    """How a search for a cycle ended; the value says what to do next."""
+
+    EXACT = "the state recurs exactly"
+    WITHIN_TOLERANCE = "the state recurs within the tolerance: the fluid model only nears its orbit"
+    NOT_FOUND = "no state recurred: allow more iterations, or a larger tolerance in the fluid model"
+
+
+@dataclass(frozen=True, eq=False)
+class Cycle:
+    """A periodic orbit under `Eviction.RESTART`, and what one turn of it does.
+
+    Attributes
+    ----------
+    outcome
+        How the search ended; the other fields mean nothing under `Search.NOT_FOUND`.
+    period
+        Iterations after which the state recurs; 1 is a fixed point. 0 if none was found.
+    residual
+        Largest difference in requests, per cohort, between the two states; 0 where exact.
+    turn
+        Averages over one period.
+    state
+        Who is in memory before the first iteration of the turn.
+    """
+
+    outcome: Search
+    period: int
+    residual: float
+    turn: Averages | None
+    state: State
+
+    eviction = Eviction.RESTART
+
+    @property
+    def throughput(self) -> float:
+        """Completed requests per iteration around the cycle; NaN if none was found."""
+        return float("nan") if self.turn is None else self.turn.completed
+
+    @property
+    def evictions(self) -> float:
+        """Requests evicted in one period; NaN if no cycle was found."""
+        return float("nan") if self.turn is None else self.turn.evicted * self.period
+
+
+def find_cycle(
+    system: System,
+    *,
+    policy: PacedPolicy | None = None,
+    arithmetic: Arithmetic = "integer",
+    start: State | Cohorts | None = None,
+    limit: int = 10_000_000,
+    tolerance: float = 1e-9,
+) -> Cycle:
+    """Iterate until a state recurs (Brent's algorithm) and describe the orbit.
+
+    ``tolerance`` is relative to the requests that fit in memory and applies to the fluid model;
+    whole requests recur exactly, the phase of queue and token bucket included. ``limit`` bounds
+    the iterations of the search.
+
+    Raises
+    ------
+    InputError
+        An integer run of random lengths, which has no exact cycle; a number out of range.
+    """
+    if limit < 1 or not 0 <= tolerance < 1:
+        raise InputError(f"limit {limit}, tolerance {tolerance}", allowed="limit ≥ 1, 0 ≤ tol < 1")
+    pace = pace_of(policy, system, whole_requests=arithmetic == "integer")
+    runner = machine(system, pace, arithmetic, start, seed=0)
+    scale = system.kv_tokens / float(system.workload.memory_weights()[0])
+    period, residual = runner.seek(limit, tolerance * scale)
+    state = runner.state()
+    if period == 0:
+        return Cycle(Search.NOT_FOUND, 0, float("inf"), None, state)
+    rows = np.empty((period, fluid.COLUMNS))
+    runner.advance(rows)
+    turn = Averages(period, *rows.mean(axis=0).tolist())
+    outcome = Search.EXACT if residual == 0 else Search.WITHIN_TOLERANCE
+    return Cycle(outcome, period, residual, turn, state)

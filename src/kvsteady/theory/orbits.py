@@ -1,0 +1,106 @@
+"""Periodic orbits of greedy admission that are known in closed form, under `Eviction.RESTART`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kvsteady.errors import InputError
+from kvsteady.model.state import Cohorts
+from kvsteady.model.system import Eviction, System
+
+
+@dataclass(frozen=True, eq=False)
+class Orbit:
+    """A periodic orbit of the fluid model.
+
+    Attributes
+    ----------
+    name
+        What to call it.
+    period
+        Iterations after which the state recurs.
+    throughput
+        Completed requests per iteration.
+    start
+        A state on the orbit, before an iteration in which memory is exactly full.
+    exact
+        False where the closed form is known to differ slightly from the simulated orbit
+        (pulse cycle with unequal prompts, theory: section 5).
+    """
+
+    name: str
+    period: int
+    throughput: float
+    start: Cohorts
+    exact: bool = True
+
+    eviction = Eviction.RESTART
+
+
+def balanced_orbit(system: System, composition: Sequence[int]) -> Orbit:
+    """The balanced orbit of one class with the given cohort gaps (theory: section 4, Theorem 2).
+
+    Cohort j, oldest first, completes with mass in proportion to ``composition[j]``, its gap in
+    iterations to the next younger cohort; throughput
+    ``2M / (l1 (2 l0 + l1) + Σ w_j²)``. All ones is the eviction-free fixed point, a single
+    ``l1`` the worst cycle.
+
+    Raises
+    ------
+    InputError
+        More than one class, or gaps that are not whole numbers above 0 summing to ``l1``.
+    """
+    load = system.workload
+    if len(load) != 1:
+        raise InputError(f"{len(load)} classes", field="workload", allowed="one class")
+    prompt, output = int(load.prompt[0]), int(load.output[0])
+    gaps = list(composition)
+    if not all(isinstance(gap, int) and gap >= 1 for gap in gaps) or sum(gaps) != output:
+        raise InputError(
+            f"{gaps} sums to {sum(gaps)}",
+            field="composition",
+            allowed=f"whole numbers above 0 that sum to {output}",
+        )
+    squares = sum(gap * gap for gap in gaps)
+    throughput = 2 * system.kv_tokens / (output * (2 * prompt + output) + squares)
+    amplitude = np.zeros(output)
+    age = output - 1
+    for gap in gaps:
+        amplitude[age] = throughput * gap
+        age -= gap
+    shortest = _rotation(gaps)
+    name = "worst cycle" if len(gaps) == 1 else "balanced orbit"
+    if squares == output:
+        name = "eviction-free fixed point"
+    return Orbit(name, shortest, throughput, Cohorts.of(amplitude))
+
+
+def worst_cycle(system: System) -> Orbit:
+    """One cohort at a time, ``M / (l1 (l0 + l1))`` (theory: section 4); one class only."""
+    return balanced_orbit(system, [system.workload.longest_output])
+
+
+def pulse_cycle(system: System) -> Orbit:
+    """Cohorts ``g = gcd(l1_k)`` iterations apart (theory: section 5, Theorem 3).
+
+    Throughput ``M / (g Σ_{j = g, 2g, … ≤ L} E[(L0 + j) 1{L1 ≥ j}])``. For one class it is the
+    worst cycle; with g = 1 it is the eviction-free fixed point.
+    """
+    load, gap = system.workload, system.workload.gcd
+    full = load.memory_weights()[gap - 1 :: gap]
+    throughput = system.kv_tokens / (gap * float(full.sum()))
+    amplitude = np.zeros(load.longest_output)
+    amplitude[gap - 1 :: gap] = throughput * gap
+    equal_prompts = bool((load.prompt == load.prompt[0]).all())
+    return Orbit("pulse cycle", gap, throughput, Cohorts.of(amplitude), exact=equal_prompts)
+
+
+def _rotation(gaps: list[int]) -> int:
+    """Iterations after which the cyclic sequence of gaps comes back to itself."""
+    for parts in range(1, len(gaps) + 1):
+        if len(gaps) % parts == 0 and gaps == gaps[:parts] * (len(gaps) // parts):
+            return sum(gaps[:parts])
+    raise AssertionError("a sequence repeats itself after its own length")
