@@ -27,6 +27,8 @@ LIMIT = 10**9  # bytes
 
 
 class Rows(NamedTuple):
+    """Requests: tokens and arrival times, shape ``(n,)`` each."""
+
     prompt: npt.NDArray[np.int64]
     output: npt.NDArray[np.int64]
     seconds: npt.NDArray[np.float64]
@@ -52,7 +54,9 @@ def write_csv(path: Path, rows: int, law: Callable[[int, int], Rows]) -> None:
         file.write("arrived_at,num_prefill_tokens,num_decode_tokens\n")
         for start in range(0, rows, CHUNK):
             part = law(start, min(start + CHUNK, rows))
-            cells = zip(part.seconds.tolist(), part.prompt.tolist(), part.output.tolist())
+            cells = zip(
+                part.seconds.tolist(), part.prompt.tolist(), part.output.tolist(), strict=True
+            )
             file.writelines(f"{time:.2f},{prompt},{output}\n" for time, prompt, output in cells)
 
 
@@ -63,7 +67,7 @@ def write_azure(path: Path, rows: int, law: Callable[[int, int], Rows]) -> None:
         for start in range(0, rows, CHUNK):
             part = law(start, min(start + CHUNK, rows))
             times = np.datetime_as_string(origin + (part.seconds * 1e6).astype("m8[us]"))
-            cells = zip(times.tolist(), part.prompt.tolist(), part.output.tolist())
+            cells = zip(times.tolist(), part.prompt.tolist(), part.output.tolist(), strict=True)
             file.writelines(f"{time}+00:00,{prompt},{output}\n" for time, prompt, output in cells)
 
 
@@ -71,7 +75,9 @@ def write_jsonl(path: Path, rows: int, law: Callable[[int, int], Rows]) -> None:
     with path.open("w") as file:
         for start in range(0, rows, CHUNK):
             part = law(start, min(start + CHUNK, rows))
-            cells = zip(part.seconds.tolist(), part.prompt.tolist(), part.output.tolist())
+            cells = zip(
+                part.seconds.tolist(), part.prompt.tolist(), part.output.tolist(), strict=True
+            )
             file.writelines(
                 f'{{"timestamp": {int(time * 1000)}, "input_length": {prompt}, '
                 f'"output_length": {output}, "hash_ids": [1, 2, 3, 4]}}\n'
@@ -83,7 +89,7 @@ def write_json(path: Path, rows: int, law: Callable[[int, int], Rows]) -> None:
     with path.open("w") as file:
         for start in range(0, rows, CHUNK):
             part = law(start, min(start + CHUNK, rows))
-            cells = zip(part.prompt.tolist(), part.output.tolist())
+            cells = zip(part.prompt.tolist(), part.output.tolist(), strict=True)
             file.write(",\n" if start else "[")
             file.write(
                 ",\n".join(f'{{"prompt_len": {prompt}, "output_len": {o}}}' for prompt, o in cells)
@@ -98,8 +104,8 @@ def write_parquet(path: Path, rows: int, law: Callable[[int, int], Rows]) -> Non
     # One row group, the hardest for the memory of a reader.
     parts = [law(start, min(start + CHUNK, rows)) for start in range(0, rows, CHUNK)]
     names = ("Request tokens", "Response tokens", "Timestamp")
-    columns = (np.concatenate(column) for column in zip(*parts))
-    pq.write_table(pa.table(dict(zip(names, columns))), path, row_group_size=rows)
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    pq.write_table(pa.table(dict(zip(names, columns, strict=True))), path, row_group_size=rows)
 
 
 def measure(path: Path, plain: bool, pipe: Connection) -> None:

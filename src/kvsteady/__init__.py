@@ -1,3 +1,93 @@
-"""kvsteady."""
+"""Keep LLM serving out of KV-cache eviction cycles.
+
+The public names, in the order data flows. They are imported on first use, so that
+``import kvsteady`` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kvsteady.advise import Analysis, Verdict, check, load_analysis
+    from kvsteady.errors import InputError, KvsteadyError, MissingExtraError
+    from kvsteady.memory import kv_capacity, read_model_config
+    from kvsteady.model import Cohorts, Eviction, State, System, find_cycle, iterate
+    from kvsteady.policies import Greedy, RateCap
+    from kvsteady.report import save
+    from kvsteady.theory import (
+        balanced_orbit,
+        equilibrium,
+        pulse_cycle,
+        rate_caps,
+        spectrum,
+        worst_cycle,
+    )
+    from kvsteady.workload import Lengths, Workload, independent, preset
+    from kvsteady.workload.traces import read_trace
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "kvsteady.workload": ("Lengths", "Workload", "independent", "preset"),
+    "kvsteady.workload.traces": ("read_trace",),
+    "kvsteady.memory": ("kv_capacity", "read_model_config"),
+    "kvsteady.model": ("Cohorts", "Eviction", "State", "System", "find_cycle", "iterate"),
+    "kvsteady.theory": (
+        "balanced_orbit",
+        "equilibrium",
+        "pulse_cycle",
+        "rate_caps",
+        "spectrum",
+        "worst_cycle",
+    ),
+    "kvsteady.policies": ("Greedy", "RateCap"),
+    "kvsteady.advise": ("Analysis", "Verdict", "check", "load_analysis"),
+    "kvsteady.report": ("save",),
+    "kvsteady.errors": ("InputError", "KvsteadyError", "MissingExtraError"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Analysis",
+    "Cohorts",
+    "Eviction",
+    "Greedy",
+    "InputError",
+    "KvsteadyError",
+    "Lengths",
+    "MissingExtraError",
+    "RateCap",
+    "State",
+    "System",
+    "Verdict",
+    "Workload",
+    "__version__",
+    "balanced_orbit",
+    "check",
+    "equilibrium",
+    "find_cycle",
+    "independent",
+    "iterate",
+    "kv_capacity",
+    "load_analysis",
+    "preset",
+    "pulse_cycle",
+    "rate_caps",
+    "read_model_config",
+    "read_trace",
+    "save",
+    "spectrum",
+    "worst_cycle",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'kvsteady' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -64,7 +64,7 @@ class MissingExtraError(KvsteadyError, ImportError):
 
 
 def shown(value: object, limit: int = 40) -> str:
-    """``repr`` of a value, cut to ``limit`` characters: a 300-digit number must not fill a screen."""
+    """``repr`` of a value, cut to ``limit`` characters: a long number must not fill a screen."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to print integers of more than 4,300 digits

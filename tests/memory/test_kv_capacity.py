@@ -14,7 +14,7 @@ GIB = 1024**3
 def test_matches_what_vllm_logged_for_llama_8b_on_an_h100() -> None:
     # vllm pull request 10511, `vllm serve meta-llama/Meta-Llama-3-8B`: 79.22 GiB in all, 0.90 of
     # it usable, weights 14.96 GiB, 1.79 + 1.26 GiB for the rest, 53.29 GiB left for the KV cache.
-    memory = kv_capacity(known.LLAMA_8B, gpu_memory="79.22GiB", overhead="3.05GiB")
+    memory = kv_capacity(known.LLAMA_8B, gpu_memory="79.22GiB", utilisation=0.9, overhead="3.05GiB")
     assert memory.weights_bytes_per_gpu / GIB == pytest.approx(14.96, abs=0.01)
     assert memory.available_bytes / GIB == pytest.approx(53.29, abs=0.02)
     assert memory.kv_tokens == pytest.approx(53.29 * GIB / 131_072, rel=1e-3)
@@ -23,7 +23,7 @@ def test_matches_what_vllm_logged_for_llama_8b_on_an_h100() -> None:
 def test_the_arithmetic_by_hand() -> None:
     # 100,000,000,000 × 0.9 − 16,060,522,496 − 1,000,000,000 = 72,939,477,504 bytes,
     # over 16 × 131,072 = 2,097,152 a block: 34,780 whole blocks.
-    memory = kv_capacity(known.LLAMA_8B, gpu_memory=100_000_000_000, overhead="1GB")
+    memory = kv_capacity(known.LLAMA_8B, gpu_memory=100_000_000_000, utilisation=0.9, overhead="1GB")
     assert memory.available_bytes == 72_939_477_504
     assert (memory.blocks, memory.kv_tokens) == (34_780, 556_480)
     assert memory.bytes_per_token == memory.bytes_per_token_per_gpu == 131_072
@@ -99,7 +99,7 @@ def test_weights_that_do_not_fit_are_named_in_numbers() -> None:
         kv_capacity(known.LLAMA_70B, gpu_memory="80GiB")
     message = str(caught.value)
     assert "131.42 GiB" in message  # 141,107,412,992 bytes
-    assert "72.00 GiB" in message
+    assert "73.60 GiB" in message  # 0.92 of it
     assert "80.00 GiB" in message
 
 

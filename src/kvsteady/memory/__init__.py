@@ -7,7 +7,12 @@ take, and `kv_capacity` how many KV tokens fit beside them (`KVMemory`, with its
 
 from __future__ import annotations
 
-from kvsteady.memory.capacity import DEFAULT_OVERHEAD, KVMemory, kv_capacity
+from kvsteady.memory.capacity import (
+    DEFAULT_OVERHEAD,
+    DEFAULT_UTILISATION,
+    KVMemory,
+    kv_capacity,
+)
 from kvsteady.memory.families import FAMILIES
 from kvsteady.memory.layers import LayerKind
 from kvsteady.memory.model_config import DTYPE_BYTES, ModelConfig, read_model_config
@@ -19,6 +24,7 @@ KNOWN_MODEL_TYPES: tuple[str, ...] = tuple(sorted(FAMILIES))
 
 __all__ = [
     "DEFAULT_OVERHEAD",
+    "DEFAULT_UTILISATION",
     "DTYPE_BYTES",
     "KNOWN_MODEL_TYPES",
     "KVMemory",

@@ -17,6 +17,9 @@ from kvsteady.memory.weights import Weights, model_weights
 #: 1.26 GiB for Llama-3-8B on an 80 GB H100 (vllm pull request 10511); it varies with the engine.
 DEFAULT_OVERHEAD = 3 * 1024**3
 
+#: What ``vllm serve`` takes (vllm 0.33.0, vllm/config/cache.py, gpu_memory_utilization).
+DEFAULT_UTILISATION = 0.92
+
 
 @dataclass(frozen=True)
 class KVMemory:
@@ -65,7 +68,7 @@ def kv_capacity(
     config: ModelConfig | str | PathLike[str] | Mapping[str, object],
     *,
     gpu_memory: int | float | str,
-    utilisation: float = 0.9,
+    utilisation: float = DEFAULT_UTILISATION,
     tensor_parallel: int = 1,
     pipeline_parallel: int = 1,
     block_size: int = 16,

@@ -133,7 +133,7 @@ def run(law, pace, capacity, queue, pool, calendar, clock, due, rows):
             evicted_tokens += leaving * (need - 1)
             wasted_tokens += leaving * age
 
-        # Admit: only where nothing was evicted, the head of the queue while it fits and pace allows.
+        # Admit: only where nothing was evicted, the queue's head while it fits and pace allows.
         admitted = 0
         while evicted == 0:
             entering = min((capacity - used) // (prompt[head] + 1), credit // UNIT)
@@ -141,11 +141,7 @@ def run(law, pace, capacity, queue, pool, calendar, clock, due, rows):
                 break
             if many:
                 entering = 1
-            if (
-                youngest != NONE
-                and pool[youngest, BORN] == now
-                and pool[youngest, CLASS] == head
-            ):
+            if youngest != NONE and pool[youngest, BORN] == now and pool[youngest, CLASS] == head:
                 pool[youngest, SIZE] += entering
             else:
                 entry = free

@@ -87,9 +87,11 @@ class FluidMachine:
         )
 
     def advance(self, rows: FloatArray) -> None:
+        """See `Machine`."""
         fluid.run(*self._args, rows)
 
     def seek(self, limit: int, tolerance: float) -> tuple[int, float]:
+        """See `Machine`."""
         longest = self._system.workload.longest_output
         if self._mixed == 0:  # once the start has left, cohorts differ by amplitude alone
             self.advance(np.empty((longest, fluid.COLUMNS)))
@@ -97,6 +99,7 @@ class FluidMachine:
         return int(period), float(residual)
 
     def state(self) -> State:
+        """See `Machine`."""
         _, _, _, table, mixed, ring, births, clock, _ = self._args
         load = self._system.workload
         mask = ring.size - 1
@@ -190,12 +193,14 @@ class IntegerMachine:
         self._pool = pool
 
     def advance(self, rows: FloatArray) -> None:
+        """See `Machine`; enlarges the pool where it has to."""
         done = integer.run(*self._args(), rows)
         while done < len(rows):
             self._enlarge(self._wanted())
             done += integer.run(*self._args(), rows[done:])
 
-    def seek(self, limit: int, tolerance: float) -> tuple[int, float]:
+    def seek(self, limit: int, tolerance: float) -> tuple[int, float]:  # noqa: ARG002 -- exact
+        """See `Machine`; whole requests recur exactly or not at all."""
         if self._system.workload.random:
             raise InputError(
                 "random lengths have no exact cycle", allowed="classes, or the fluid model"
@@ -213,6 +218,7 @@ class IntegerMachine:
         return max(2 * len(self._pool), len(self._pool) + min(room, credit // integer.UNIT) + 1)
 
     def state(self) -> State:
+        """See `Machine`."""
         entry = int(self._clock[integer.YOUNGEST])
         found = []
         while entry != integer.NONE:

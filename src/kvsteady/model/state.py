@@ -46,7 +46,7 @@ class State:
     def check(self, system: System, *, whole_requests: bool) -> None:
         """Raise `InputError` where an entry is impossible in this system."""
         workload = system.workload
-        if self.row.size and not (0 <= self.row.min() and self.row.max() < len(workload)):
+        if self.row.size and not (self.row.min() >= 0 and self.row.max() < len(workload)):
             raise InputError("no such class", field="row", allowed=f"0 to {len(workload) - 1}")
         if ((self.age < 0) | (self.age >= workload.output[self.row])).any():
             raise InputError("an age is out of range", field="age", allowed="0 ≤ age < output")

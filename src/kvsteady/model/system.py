@@ -51,7 +51,7 @@ class System:
             ("kv_tokens", self.kv_tokens, MAX_KV_TOKENS),
             ("block_size", self.block_size, 65_536),
         ):
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
+            if type(value) is not int or not 1 <= value <= high:
                 raise InputError(
                     f"{shown(value)} is out of range",
                     field=name,

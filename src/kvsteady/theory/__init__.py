@@ -2,7 +2,7 @@
 
 from kvsteady.theory.caps import RateCaps, rate_caps, reservation_rate
 from kvsteady.theory.equilibrium import Equilibrium, equilibrium
-from kvsteady.theory.orbits import Orbit, balanced_orbit, pulse_cycle, worst_cycle
+from kvsteady.theory.orbits import Orbit, balanced_orbit, pulse_cycle, pulse_family, worst_cycle
 from kvsteady.theory.spectrum import Monotone, Spectrum, Stability, spectrum
 from kvsteady.theory.winding import RootCount, count_roots_outside
 
@@ -18,6 +18,7 @@ __all__ = [
     "count_roots_outside",
     "equilibrium",
     "pulse_cycle",
+    "pulse_family",
     "rate_caps",
     "reservation_rate",
     "spectrum",

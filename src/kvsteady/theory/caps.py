@@ -11,7 +11,6 @@ from kvsteady.errors import InputError
 from kvsteady.model.system import System
 from kvsteady.theory.equilibrium import equilibrium
 
-
 # Requests in memory above which the rounding to whole requests is taken by a closed bound.
 _MANY = 20_000
 

@@ -58,7 +58,7 @@ def balanced_orbit(system: System, composition: Sequence[int]) -> Orbit:
         raise InputError(f"{len(load)} classes", field="workload", allowed="one class")
     prompt, output = int(load.prompt[0]), int(load.output[0])
     gaps = list(composition)
-    if not all(isinstance(gap, int) and gap >= 1 for gap in gaps) or sum(gaps) != output:
+    if min(gaps, default=0) < 1 or sum(gaps) != output:
         raise InputError(
             f"{gaps} sums to {sum(gaps)}",
             field="composition",
@@ -83,19 +83,41 @@ def worst_cycle(system: System) -> Orbit:
     return balanced_orbit(system, [system.workload.longest_output])
 
 
-def pulse_cycle(system: System) -> Orbit:
-    """Cohorts ``g = gcd(l1_k)`` iterations apart (theory: section 5, Theorem 3).
+def pulse_cycle(system: System, gap: int | None = None) -> Orbit:
+    """Equal cohorts ``gap`` iterations apart (theory: section 5, Theorem 3).
 
-    Throughput ``M / (g Σ_{j = g, 2g, … ≤ L} E[(L0 + j) 1{L1 ≥ j}])``. For one class it is the
-    worst cycle; with g = 1 it is the eviction-free fixed point.
+    ``gap`` divides ``g = gcd(l1_k)`` and is g by default. Throughput
+    ``M / (gap Σ_{j = gap, 2 gap, … ≤ L} E[(L0 + j) 1{L1 ≥ j}])``. For one class, g gives the
+    worst cycle; a gap of 1 is the eviction-free fixed point of any workload.
+
+    Raises
+    ------
+    InputError
+        A gap that does not divide g.
     """
-    load, gap = system.workload, system.workload.gcd
-    full = load.memory_weights()[gap - 1 :: gap]
-    throughput = system.kv_tokens / (gap * float(full.sum()))
+    load = system.workload
+    apart = load.gcd if gap is None else gap
+    if apart < 1 or load.gcd % apart:
+        raise InputError(f"{apart}", field="gap", allowed=f"divisors of {load.gcd}")
+    full = load.memory_weights()[apart - 1 :: apart]
+    throughput = system.kv_tokens / (apart * float(full.sum()))
     amplitude = np.zeros(load.longest_output)
-    amplitude[gap - 1 :: gap] = throughput * gap
+    amplitude[apart - 1 :: apart] = throughput * apart
     equal_prompts = bool((load.prompt == load.prompt[0]).all())
-    return Orbit("pulse cycle", gap, throughput, Cohorts.of(amplitude), exact=equal_prompts)
+    if apart == 1:
+        name = "eviction-free fixed point"
+    elif apart == load.longest_output:
+        name = "worst cycle"
+    else:
+        name = f"pulse cycle, a cohort every {apart}"
+    return Orbit(name, apart, throughput, Cohorts.of(amplitude), exact=equal_prompts or apart == 1)
+
+
+def pulse_family(system: System) -> tuple[Orbit, ...]:
+    """Every `pulse_cycle`, from the fixed point to the widest gap, by decreasing throughput."""
+    common = system.workload.gcd
+    gaps = [gap for gap in range(1, common + 1) if common % gap == 0]
+    return tuple(pulse_cycle(system, gap) for gap in gaps)
 
 
 def _rotation(gaps: list[int]) -> int:

@@ -95,9 +95,7 @@ def spectrum(workload: Workload) -> Spectrum:
     degree = weights.size - 1
     monotone = monotone_weights(workload)
     if degree == 0:
-        return Spectrum(
-            Stability.STABLE, 0, monotone, 0, 0.0, 0.0, 0.0, math.inf, workload.gcd, ()
-        )
+        return Spectrum(Stability.STABLE, 0, monotone, 0, 0.0, 0.0, 0.0, math.inf, workload.gcd, ())
     low, high, leading = _spectral_radius(weights)
     modes = _gather_modes(weights, leading)
     match monotone:
@@ -110,7 +108,9 @@ def spectrum(workload: Workload) -> Spectrum:
     outcome = (
         Stability.UNDECIDED
         if outside is None
-        else Stability.STABLE if outside == 0 else Stability.UNSTABLE
+        else Stability.STABLE
+        if outside == 0
+        else Stability.UNSTABLE
     )
     turn = abs(math.atan2(leading.imag, leading.real))
     return Spectrum(
@@ -144,7 +144,8 @@ def _gather_modes(weights: FloatArray, leading: complex) -> ComplexArray:
         if modes.size >= _MODES:
             break
     smaller = modes[np.abs(modes) < abs(leading) * (1 - 1e-9)]
-    return np.r_[leading, smaller[: _MODES - 1]]
+    kept: ComplexArray = np.r_[leading, smaller[: _MODES - 1]]
+    return kept
 
 
 def _spectral_radius(weights: FloatArray) -> tuple[float, float, complex]:
@@ -183,34 +184,35 @@ def leading_roots(weights: FloatArray, radius: float = 1.0) -> ComplexArray:
     """Roots of ``Σ w_m z^(L−1−m)`` found by Newton's method from a circle, largest first.
 
     Where Newton steps from a grid on the circle are shortest, each proposes the root that it
-    points at; the largest proposals are refined. Roots far from the circle can be missed. Im z ≥ 0 only.
+    points at; the largest proposals are refined. Roots far from the circle can be missed.
+    Im z ≥ 0 only.
     """
     if weights.size - 1 <= _SMALL:
         every = np.roots(weights).astype(np.complex128)
         every = every[every.imag >= 0]
         return every[np.argsort(-np.abs(every), kind="stable")][:_MODES]
     terms = scaled_terms(weights, radius)
-    rise = terms * np.arange(terms.size)
+    rise: FloatArray = terms * np.arange(terms.size)
     size = 1 << int(8 * terms.size - 1).bit_length()
     value, slope = np.conj(np.fft.rfft(terms, size)), np.conj(np.fft.rfft(rise, size))
     log_u = 1j * np.linspace(0.0, np.pi, value.size)
     with np.errstate(divide="ignore", invalid="ignore"):
         stride = -value / slope  # Newton in log u
-    near = 8 * np.pi / terms.size  # four times the usual distance between two roots
+    near = 8 * math.pi / terms.size  # four times the usual distance between two roots
     length = np.nan_to_num(np.abs(stride), nan=np.inf)
     beside = np.pad(length, 1, mode="reflect")  # the circle is symmetric about the real axis
     closest = (length <= beside[:-2]) & (length <= beside[2:]) & (length < near)
-    proposal = (log_u + stride)[closest]
-    proposal = proposal[np.argsort(proposal.real, kind="stable")][: 4 * _MODES]
+    found = (log_u + stride)[closest].astype(np.complex128)
+    proposal: ComplexArray = found[np.argsort(found.real, kind="stable")][: 4 * _MODES]
     for _ in range(12):
         if not proposal.size:
             return np.zeros(0, dtype=np.complex128)
         u = np.exp(proposal)
         with np.errstate(divide="ignore", invalid="ignore"):
-            stride = evaluate(terms, u) / evaluate(rise, u)
-        kept = np.abs(stride) < near
-        proposal, stride = (proposal - stride)[kept], stride[kept]
-        if stride.size and float(np.abs(stride).max()) < 1e-14:
+            step = evaluate(terms, u) / evaluate(rise, u)
+        kept = np.abs(step) < near
+        proposal, step = (proposal - step)[kept], step[kept]
+        if step.size and float(np.abs(step).max()) < 1e-14:
             break
     settled = np.abs(evaluate(terms, np.exp(proposal))) < 1e-9 * float(terms.sum())
     roots = radius * np.exp(-proposal[settled])

@@ -97,9 +97,7 @@ def count_roots_outside(weights: FloatArray, radius: float = 1.0) -> RootCount:
         at_left, at_right = np.r_[at_left, at_middle], np.r_[at_middle, at_right]
         done = _followed(at_left, at_right, right - left, bend, rounding)
         turned += _turn(at_left[done], at_right[done])
-        left, right, at_left, at_right = (
-            part[~done] for part in (left, right, at_left, at_right)
-        )
+        left, right, at_left, at_right = (part[~done] for part in (left, right, at_left, at_right))
     if left.size:
         return RootCount(radius, None, points)
     return RootCount(radius, centre + round(turned / np.pi), points)

@@ -3,5 +3,14 @@
 from kvsteady.workload.arrivals import Arrivals
 from kvsteady.workload.distributions import Lengths, independent, parse_lengths
 from kvsteady.workload.law import Workload
+from kvsteady.workload.presets import PRESETS, preset
 
-__all__ = ["Arrivals", "Lengths", "Workload", "independent", "parse_lengths"]
+__all__ = [
+    "PRESETS",
+    "Arrivals",
+    "Lengths",
+    "Workload",
+    "independent",
+    "parse_lengths",
+    "preset",
+]

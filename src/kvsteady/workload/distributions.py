@@ -146,9 +146,7 @@ def parse_lengths(text: str, field: str) -> Lengths:
         Not of one of those forms, or a number out of range.
     """
     kind, _, rest = text.partition(":") if ":" in text else ("fixed", "", text)
-    allowed = (
-        "fixed:N, uniform:LOW-HIGH, geometric:MEAN, lognormal:MEDIAN,SIGMA, table:N=WEIGHT,…"
-    )
+    allowed = "fixed:N, uniform:LOW-HIGH, geometric:MEAN, lognormal:MEDIAN,SIGMA, table:N=WEIGHT,…"
     try:
         match kind:
             case "fixed":

@@ -206,11 +206,11 @@ class Workload:
         residue = self.prompt % block_size
         for r in np.unique(residue):
             rows = residue == r
-            output, share = self.output[rows], self.share[rows]
-            length = int(output[-1])
-            whole = _tail_sums(output, share * (self.prompt[rows] - r))
+            outputs, shares = self.output[rows], self.share[rows]
+            length = int(outputs[-1])
+            whole = _tail_sums(outputs, shares * (self.prompt[rows] - r))
             blocks = np.ceil((r + age[:length] + 1) / block_size) * block_size
-            weights[:length] += whole + blocks * _tail_sums(output, share)
+            weights[:length] += whole + blocks * _tail_sums(outputs, shares)
         return frozen_floats(weights)
 
     def squared_weights(self) -> FloatArray:
@@ -265,7 +265,7 @@ class Workload:
 
 def _tail_sums(output: IntArray, mass: FloatArray) -> FloatArray:
     """``Σ mass 1{output > m}`` for ``m = 0 … max(output) − 1``."""
-    at = np.bincount(output, weights=mass)
+    at = np.bincount(output, weights=mass).astype(np.float64)
     tails: FloatArray = np.cumsum(at[::-1])[::-1][1:]
     return tails
 
@@ -273,11 +273,12 @@ def _tail_sums(output: IntArray, mass: FloatArray) -> FloatArray:
 def _whole(value: object, name: str, low: int, high: int) -> int:
     """Check one whole number, given as an int or an integral float."""
     allowed = f"whole number from {low} to {high:,}"
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise InputError(f"{shown(value)} is not a number", field=name, allowed=allowed)
-    if not math.isfinite(value) or value != int(value) or not low <= value <= high:
-        raise InputError(f"{shown(value)} is out of range", field=name, allowed=allowed)
-    return int(value)
+    plain: object = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, bool) or not isinstance(plain, int | float):
+        raise InputError(f"{shown(plain)} is not a number", field=name, allowed=allowed)
+    if not low <= plain <= high or plain != int(plain):  # NaN fails the first
+        raise InputError(f"{shown(plain)} is out of range", field=name, allowed=allowed)
+    return int(plain)
 
 
 def _check_range(values: IntArray, name: str, low: int, high: int) -> None:
@@ -292,11 +293,12 @@ def _check_range(values: IntArray, name: str, low: int, high: int) -> None:
 
 def _tickets(shares: Sequence[object]) -> list[int]:
     """Whole-number weights in the exact proportion of the shares."""
-    exact = []
+    exact: list[Fraction] = []
     for share in shares:
         try:
             # repr: the decimal that was typed (0.3), not its binary neighbour.
-            value = share if isinstance(share, Fraction) else Fraction(repr(share))
+            plain = share.item() if isinstance(share, np.generic) else share
+            value = plain if isinstance(plain, Fraction) else Fraction(repr(plain))
         except (ValueError, ZeroDivisionError):
             raise InputError(f"{shown(share)} is not a number", field="share") from None
         if not 0 < value <= 1:
@@ -304,7 +306,7 @@ def _tickets(shares: Sequence[object]) -> list[int]:
                 f"{shown(share)} is out of range", field="share", allowed="above 0, at most 1"
             )
         exact.append(value)
-    total = sum(exact)
+    total = sum(exact, Fraction(0))
     if abs(total - 1) > _SHARE_TOLERANCE:
         raise InputError(
             f"shares sum to {float(total):.6g}, not to 1",

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kvsteady.workload import Workload
 from kvsteady.errors import InputError, MissingExtraError
+from kvsteady.workload import Workload
 from kvsteady.workload.traces import FORMATS, Columns, TraceFormat, read_trace, recognise
 
 Write = Callable[..., Path]
@@ -35,7 +35,7 @@ BURST_1 = (
     "5,ChatGPT,472,18,490,Conversation log\n"
     "4.5,GPT-4,1087,230,1317,API log\n"
 )
-VIDUR = "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n374.0,44.0,418,8.5\n1,2,3,0.5\n"
+VIDUR = "num_prefill_tokens,num_decode_tokens,pd_ratio\n374.0,44.0,8.5\n1,2,0.5\n"
 VIDUR_TIMED = "arrived_at,num_prefill_tokens,num_decode_tokens\n0.25,374,44\n1.5,396,109\n"
 MOONCAKE = (
     '{"timestamp": 500, "input_length": 6758, "output_length": 500, "hash_ids": [0, 1]}\n'
@@ -402,7 +402,7 @@ def test_formats_keep_the_protocol() -> None:
 def test_stops_on_ctrl_c_and_leaves_nothing(write: Write, tmp_path: Path) -> None:
     path = write("in,out\n" + "12,3\n" * 2_000_000)
 
-    def interrupt(done: int, total: int | None) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -41,7 +41,8 @@ def test_azure(shared: Path) -> None:
 
     # datetime keeps 6 of the 7 fractional digits, of which the last is 0 in this file.
     times = [datetime.fromisoformat(row["TIMESTAMP"][:26]) for row in rows]
-    seconds = sorted((time - min(times)).total_seconds() for time in times)
+    first = min(times)
+    seconds = sorted((time - first).total_seconds() for time in times)
     assert load.arrivals is not None
     np.testing.assert_allclose(load.arrivals.seconds, seconds, atol=5e-7)
     assert load.arrivals.span == pytest.approx(

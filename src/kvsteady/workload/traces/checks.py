@@ -56,7 +56,7 @@ class Batch:
 def length(value: object, low: int, high: int) -> int:
     """Read a whole number of tokens; ValueError says in words what is wrong."""
     number = _number(value)
-    if not math.isfinite(number):
+    if isinstance(number, float) and not math.isfinite(number):
         raise ValueError(f"{shown(value)} is not finite")
     if not low <= number <= high:
         raise ValueError(f"{shown(value)} is out of range")
@@ -72,10 +72,13 @@ def seconds_reader(unit: str) -> Callable[[object], float]:
     per_second = PER_SECOND[unit]
 
     def read(value: object) -> float:
-        number = float(_number(value))
-        if not abs(number / per_second) <= MAX_SECONDS:
+        try:
+            seconds = float(_number(value)) / per_second
+        except OverflowError:
+            seconds = math.inf
+        if not abs(seconds) <= MAX_SECONDS:
             raise ValueError(f"{shown(value)} is out of range")
-        return number / per_second
+        return seconds
 
     return read
 
@@ -166,7 +169,7 @@ def checked_arrays(
     return Batch(tokens_in, tokens_out, seconds)
 
 
-def _number(value: object) -> int | float | Decimal:
+def _number(value: object) -> int | float:
     if isinstance(value, str):
         text = value.strip(" \t")
         if not text:
@@ -177,8 +180,10 @@ def _number(value: object) -> int | float | Decimal:
                 return float(text)
             except ValueError:
                 pass
-    elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         return value
+    elif isinstance(value, Decimal):
+        return float(value)
     elif value is None:
         raise ValueError("the cell is empty")
     raise ValueError(f"{shown(value)} is not a number")

@@ -55,13 +55,14 @@ def peek(source: Source) -> Peek:
     with closing(source.chunks()) as chunks:
         head = next(chunks, b"")
     # The chunk was checked to be UTF-8; only a character cut at its end is left out here.
-    text = head.decode("utf-8", errors="ignore").lstrip()
-    if not text:
+    text = head.decode("utf-8", errors="ignore")
+    start = text.lstrip(" \t\r\n")[:4]
+    if not start:
         raise InputError("the file is empty", file=source.path)
-    if magic.startswith(GZIP_MAGIC) and text.startswith(PARQUET_MAGIC.decode()):
+    if magic.startswith(GZIP_MAGIC) and start.startswith(PARQUET_MAGIC.decode()):
         raise InputError("Parquet inside gzip: unpack it first", file=source.path)
-    if text[0] in "{[":
-        return _json(text, source)
+    if start[0] in "{[":
+        return _json(text.lstrip(" \t\r\n"), source)
     return Peek("csv", tuple(csv.header_of(text, source)))
 
 

@@ -44,6 +44,8 @@ class Tally:
 
     def add(self, batch: Batch) -> None:
         """Count a batch."""
+        if not batch.prompt.size:
+            return
         keys = batch.output * np.int64(_ROW) + batch.prompt
         self._pending.append(keys)
         self._gathered += keys.size

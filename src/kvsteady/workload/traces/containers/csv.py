@@ -17,8 +17,8 @@ from kvsteady.workload.traces.source import Doubt, Source
 def batches(source: Source, columns: Columns, *, skip_zero: bool) -> Iterator[Batch]:
     """Read a CSV file: with pyarrow where it is installed, cell by cell where not."""
     rows = _records(source)
-    _, header = next(rows)
-    places = [_names(header).index(name) for name in columns.names]
+    line, header = next(rows, (1, []))
+    places = _places(_names(header), columns, source)
     if not source.plain:
         try:
             arrow = import_extra("pyarrow", extra="traces")
@@ -27,6 +27,8 @@ def batches(source: Source, columns: Columns, *, skip_zero: bool) -> Iterator[Ba
             pass
         else:
             rows.close()
+            if line > 1:
+                raise Doubt  # pyarrow skips rows by counting, blank ones before the header too
             yield from _fast(source, columns, places, len(header), skip_zero, arrow, reader)
             return
     yield from checked_rows(
@@ -47,6 +49,14 @@ def header_of(text: str, source: Source) -> list[str]:
 
 def _names(row: list[str]) -> list[str]:
     return [name.strip() for name in row]
+
+
+def _places(names: list[str], columns: Columns, source: Source) -> list[int]:
+    try:
+        return [names.index(name) for name in columns.names]
+    except ValueError:
+        # The first look saw these columns: the header is endless, or the file was replaced.
+        raise InputError("the header has changed", file=source.path, line=1) from None
 
 
 def _records(source: Source) -> Generator[tuple[int, list[str]], None, None]:

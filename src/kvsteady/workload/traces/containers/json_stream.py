@@ -13,6 +13,7 @@ from kvsteady.workload.traces.source import Source
 # Characters that one item may have; what is longer is no request.
 MAX_ITEM = 64 * 2**20
 _SPACE = " \t\r\n"
+_SUCCESSORS = (",", "]", "}", ":")
 
 
 def items(source: Source) -> Generator[tuple[str | None, object, int], None, None]:
@@ -124,11 +125,7 @@ class _Text:
                 while after < len(self._window) and self._window[after] in _SPACE:
                     after += 1
                 # 12 could go on as 123, so a value ends where its successor is seen.
-                if self._window[after : after + 1] in (",", "]", "}", ":") and after < len(
-                    self._window
-                ):
-                    break
-                if not self._more():
+                if self._window[after : after + 1] in _SUCCESSORS or not self._more():
                     break
         self.line += self._window.count("\n", self._at, end)
         self._at = end
@@ -149,7 +146,8 @@ class _Text:
             parts.append(self._decode(chunk, final=self._ended))
             gained += len(parts[-1])
             self._source.report()
-        self._window, self._at = "".join(parts), 0
+        if gained:
+            self._window, self._at = "".join(parts), 0
         return gained > 0
 
 

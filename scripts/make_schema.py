@@ -1,0 +1,24 @@
+"""Write docs/reference/check.schema.json, the JSON Schema of what ``kvsteady check --json`` prints.
+
+python scripts/make_schema.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from kvsteady.advise import Analysis
+
+SCHEMA = Path(__file__).parent.parent / "docs/reference/check.schema.json"
+
+
+def schema() -> str:
+    """The schema as it must stand in the docs."""
+    return json.dumps(msgspec.json.schema(Analysis), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema(), encoding="utf-8")

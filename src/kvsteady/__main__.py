@@ -1,0 +1,5 @@
+"""``python -m kvsteady``."""
+
+from kvsteady.cli import main
+
+main()

@@ -1,0 +1,207 @@
+"""What `check` found, as saved data: every output is a rendering of this.
+
+The JSON form is versioned by ``schema_version``; docs/reference/check.md describes it field by
+field. Numbers that do not exist (a period of nothing, an infinite doubling time) are null.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from kvsteady.errors import InputError
+
+SCHEMA_VERSION = 1
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of everything saved: frozen, fields by name, unknown ones refused."""
+
+
+class WorkloadSummary(Record, frozen=True):
+    """The traffic that was analysed; lengths in tokens."""
+
+    name: str
+    classes: int
+    random: bool
+    mean_prompt: float
+    mean_output: float
+    longest_output: int
+    largest_request: int
+    requests: int | None
+    arrivals_per_second: float | None
+    notes: tuple[str, ...]
+
+
+class OrbitSummary(Record, frozen=True):
+    """A periodic orbit of greedy admission under `restart`."""
+
+    name: str
+    throughput: float
+    share_of_x_star: float
+    period: int
+    exact: bool
+
+
+class RunSummary(Record, frozen=True):
+    """Averages over the end of one run of the model; rates per iteration.
+
+    ``wasted_tokens`` are generated tokens that evictions lost (`restart` decodes them again),
+    ``evicted_tokens`` all KV tokens that they threw out. ``settled`` is False where the run was too
+    short for the dominant mode to grow or die.
+    """
+
+    policy: Literal["greedy", "rate cap"]
+    arithmetic: Literal["fluid", "integer"]
+    start: Literal["disturbed equilibrium", "empty"]
+    iterations: int
+    throughput: float
+    evictions: float
+    evicted_tokens: float
+    wasted_tokens: float
+    memory: float
+    settled: bool
+
+
+class ResumeCost(Record, frozen=True):
+    """What evictions cost where generated tokens are kept (`resume`).
+
+    ``recompute_tax`` is recomputed over all prefilled tokens, None where there is no estimate;
+    ``source`` says how it was estimated and how far to trust it.
+    """
+
+    recompute_tax: float | None
+    evictions_per_completion: float
+    source: str
+
+
+class Advice(Record, frozen=True):
+    """One thing to do, or not to do, and why."""
+
+    title: str
+    text: str
+
+
+class Setting(Record, frozen=True):
+    """One setting to paste into an engine."""
+
+    paste: str
+    effect: str
+    source: str
+
+
+class EngineSettings(Record, frozen=True):
+    """Settings for one engine, with its version and what it does to evicted requests."""
+
+    engine: str
+    version: str
+    eviction: Literal["restart", "resume", "swap", "none"]
+    note: str
+    settings: tuple[Setting, ...]
+
+
+class Curve(Record, frozen=True):
+    """Points of a curve, x ascending, at most a few hundred; both in the units of its field."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+class RunCurves(Record, frozen=True):
+    """A run from its first iteration: share of KV tokens in use, requests running, requests
+    evicted and completed per iteration.
+
+    Long runs are thinned: memory by its maximum, the others by their mean over each stretch.
+    """
+
+    title: str
+    memory: Curve
+    running: Curve
+    evicted: Curve
+    completed: Curve
+
+
+class Curves(Record, frozen=True):
+    """What the plots show.
+
+    ``output_law`` is P(output > n) over n tokens, ``weights`` the survival weights over age,
+    ``modes`` leading roots as (Re, Im) with Im ≥ 0, ``runs`` greedy and capped runs.
+    """
+
+    output_law: Curve
+    prompt_law: Curve
+    weights: Curve
+    modes: tuple[tuple[float, float], ...]
+    degree: int
+    runs: tuple[RunCurves, ...]
+
+
+class Analysis(Record, frozen=True, kw_only=True):
+    """The result of `check`.
+
+    Rates are requests per iteration; losses are shares of ``x_star``. ``restart_loss`` is where
+    greedy admission ends in the fluid model when evictions lose progress (`restart`); what they
+    cost where progress is kept stands under ``resume``.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kvsteady_version: str
+    verdict: str
+    verdict_text: str
+    kv_tokens: int
+    block_size: int
+    memory_notes: tuple[str, ...]
+    workload: WorkloadSummary
+    x_star: float
+    x_star_blocks: float
+    running: float
+    prefill_tokens: float
+    weights_monotone: Literal["decreasing", "increasing", "neither"]
+    roots_outside: int | None
+    spectral_radius: float
+    spectral_radius_low: float
+    spectral_radius_high: float
+    dominant_period: float | None
+    doubling_iterations: float | None
+    halving_iterations: float | None
+    gcd: int
+    worst_cycle_throughput: float
+    worst_cycle_source: str
+    restart_loss: float
+    resume: ResumeCost
+    rate_cap: float
+    rate_cap_given_up: float
+    reservation_throughput: float
+    orbits: tuple[OrbitSummary, ...]
+    runs: tuple[RunSummary, ...]
+    advice: tuple[Advice, ...]
+    settings: tuple[EngineSettings, ...]
+    curves: Curves
+
+    def to_json(self) -> bytes:
+        """One JSON object, indented, in the field order above."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+def load_analysis(data: bytes, *, file: str | None = None) -> Analysis:
+    """Read back what `Analysis.to_json` wrote.
+
+    Raises
+    ------
+    InputError
+        Not JSON, of another schema version, or a field missing or of the wrong type.
+    """
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).schema_version
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"{version}", file=file, field="schema_version", allowed=f"{SCHEMA_VERSION}"
+            )
+        return msgspec.json.decode(data, type=Analysis)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not a saved analysis: {error}", file=file) from None
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int

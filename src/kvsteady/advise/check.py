@@ -1,0 +1,178 @@
+"""The main job: a system in, an analysis out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from kvsteady import __version__
+from kvsteady.advise.analysis import (
+    Analysis,
+    OrbitSummary,
+    ResumeCost,
+    RunSummary,
+    WorkloadSummary,
+)
+from kvsteady.advise.counsel import Findings, counsel
+from kvsteady.advise.curves import run_curves, workload_curves
+from kvsteady.advise.experiments import run_experiments
+from kvsteady.advise.settings import engine_settings
+from kvsteady.advise.verdict import decide
+from kvsteady.model.system import System
+from kvsteady.progress import Progress, silent
+from kvsteady.theory.caps import rate_caps, reservation_rate
+from kvsteady.theory.equilibrium import equilibrium
+from kvsteady.theory.orbits import pulse_cycle, pulse_family
+from kvsteady.theory.spectrum import Monotone, Spectrum, Stability, spectrum
+
+_MONOTONE: Final[dict[Monotone, Literal["decreasing", "increasing", "neither"]]] = {
+    Monotone.DECREASING: "decreasing",
+    Monotone.INCREASING: "increasing",
+    Monotone.NEITHER: "neither",
+}
+_RUNS = (
+    "greedy, fluid, from a 1% disturbance",
+    "greedy, whole requests",
+    "rate cap, whole requests",
+)
+
+
+def check(
+    system: System,
+    *,
+    memory_notes: Sequence[str] = (),
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Analysis:
+    """Find out whether greedy admission falls into an eviction cycle, what it costs, what to set.
+
+    First the theory, from the law of lengths alone, then runs of the exact model.
+
+    Parameters
+    ----------
+    system
+        Workload, KV capacity, block size.
+    memory_notes
+        How the KV capacity was found, to be kept with the result.
+    seed
+        Of the disturbance and of random lengths; the same seed gives the same result anywhere.
+    progress
+        Called with iterations done and to do.
+    """
+    balance, modes, caps = equilibrium(system), spectrum(system.workload), rate_caps(system)
+    seen = run_experiments(system, balance, modes, caps, seed=seed, progress=progress)
+    disturbed, empty, whole, _ = runs = seen.summaries
+    restart_loss = max(0.0, 1 - min(disturbed.throughput, empty.throughput) / balance.admissions)
+    worst, worst_source = _worst_throughput(system, disturbed, empty)
+    resume = _resume_cost(whole, system.workload.mean_prompt, balance.admissions, modes)
+    verdict = decide(modes, restart_loss, resume.evictions_per_completion)
+    found = Findings(system, balance, modes, caps, verdict, restart_loss, resume)
+    opening = tuple(
+        run_curves(title, run, system.kv_tokens)
+        for title, run in zip(_RUNS, seen.opening, strict=True)
+    )
+    return Analysis(
+        kvsteady_version=__version__,
+        verdict=verdict.label,
+        verdict_text=verdict.text,
+        kv_tokens=system.kv_tokens,
+        block_size=system.block_size,
+        memory_notes=tuple(memory_notes),
+        workload=_describe(system),
+        x_star=balance.admissions,
+        x_star_blocks=balance.admissions_blocks,
+        running=balance.running,
+        prefill_tokens=balance.prefill_tokens,
+        weights_monotone=_MONOTONE[modes.monotone],
+        roots_outside=modes.roots_outside,
+        spectral_radius=modes.radius,
+        spectral_radius_low=modes.radius_low,
+        spectral_radius_high=modes.radius_high,
+        dominant_period=_finite(modes.dominant_period),
+        doubling_iterations=_finite(modes.doubling),
+        halving_iterations=_finite(modes.halving),
+        gcd=modes.gcd,
+        worst_cycle_throughput=worst,
+        worst_cycle_source=worst_source,
+        restart_loss=restart_loss,
+        resume=resume,
+        rate_cap=caps.steady,
+        rate_cap_given_up=caps.given_up,
+        reservation_throughput=reservation_rate(system),
+        orbits=tuple(
+            OrbitSummary(
+                name=orbit.name,
+                throughput=orbit.throughput,
+                share_of_x_star=orbit.throughput / balance.admissions,
+                period=orbit.period,
+                exact=orbit.exact,
+            )
+            for orbit in pulse_family(system)
+        ),
+        runs=runs,
+        advice=counsel(found),
+        settings=engine_settings(system, balance, caps, act=found.act),
+        curves=workload_curves(system.workload, modes, opening),
+    )
+
+
+def _describe(system: System) -> WorkloadSummary:
+    load = system.workload
+    return WorkloadSummary(
+        name=load.name,
+        classes=len(load),
+        random=load.random,
+        mean_prompt=load.mean_prompt,
+        mean_output=load.mean_output,
+        longest_output=load.longest_output,
+        largest_request=load.largest_request,
+        requests=None if load.arrivals is None else len(load.arrivals),
+        arrivals_per_second=None if load.arrivals is None else load.arrivals.rate,
+        notes=load.notes,
+    )
+
+
+def _worst_throughput(
+    system: System, disturbed: RunSummary, empty: RunSummary
+) -> tuple[float, str]:
+    """Throughput of the worst cycle under `restart`, and where the number comes from."""
+    if len(system.workload) == 1:
+        return pulse_cycle(system).throughput, "closed form: worst cycle of one class"
+    if system.workload.gcd > 1:
+        orbit = pulse_cycle(system)
+        near = "" if orbit.exact else ", approximate with unequal prompts"
+        return orbit.throughput, f"closed form: pulse cycle, gap {orbit.period}{near}"
+    ends = min(disturbed.throughput, empty.throughput)
+    return ends, "simulated: fluid model, the worse end of two starts"
+
+
+def _resume_cost(
+    whole: RunSummary, mean_prompt: float, x_star: float, modes: Spectrum
+) -> ResumeCost:
+    """Recompute tax under `resume`, from the evictions of whole requests under `restart`.
+
+    Completions are taken at x*, near which they stay under `resume` (theory: section 2).
+    """
+    per_completion = whole.evictions / whole.throughput if whole.throughput else 0.0
+    prefilled = whole.evicted_tokens + x_star * mean_prompt
+    if prefilled == 0:
+        return ResumeCost(
+            recompute_tax=0.0,
+            evictions_per_completion=per_completion,
+            source="no prompt and no eviction: nothing is ever prefilled",
+        )
+    trust = (
+        "in a cycle it is too high: the requests that restart are evicted more often"
+        if modes.outcome is not Stability.STABLE
+        else "where evictions are rare the two agree"
+    )
+    return ResumeCost(
+        recompute_tax=whole.evicted_tokens / prefilled,
+        evictions_per_completion=per_completion,
+        source=f"estimated from the evictions of the integer model, which restarts; {trust}",
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,152 @@
+"""What to do about it, in words: including when not to act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvsteady.advise.analysis import Advice, ResumeCost
+from kvsteady.advise.verdict import Verdict
+from kvsteady.model.system import System
+from kvsteady.theory.caps import RateCaps
+from kvsteady.theory.equilibrium import Equilibrium
+from kvsteady.theory.spectrum import Spectrum
+
+# Recompute tax above which evictions by chance are worth paying decode capacity to avoid.
+_HEAVY = 0.2
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The numbers that advice is made of."""
+
+    system: System
+    balance: Equilibrium
+    spectrum: Spectrum
+    caps: RateCaps
+    verdict: Verdict
+    restart_loss: float
+    resume: ResumeCost
+
+    @property
+    def heavy(self) -> bool:
+        """Whether evictions by chance recompute much."""
+        return (self.resume.recompute_tax or 0.0) > _HEAVY
+
+    @property
+    def act(self) -> bool:
+        """Whether settings other than the defaults are worth their price."""
+        return self.verdict in (Verdict.UNSTABLE, Verdict.METASTABLE) or (
+            self.verdict is Verdict.NOISY and self.heavy
+        )
+
+
+def counsel(found: Findings) -> tuple[Advice, ...]:
+    """Advice in order of importance; the first always says whether to act."""
+    advice = [_act_or_not(found), _cost(found)]
+    if found.verdict in (Verdict.UNSTABLE, Verdict.METASTABLE):
+        advice.append(_lengths(found))
+    load = _saturation(found)
+    return (*advice, load) if load else tuple(advice)
+
+
+def _act_or_not(found: Findings) -> Advice:
+    cap = f"{found.caps.steady:.4g} requests per iteration"
+    given_up = f"{max(found.caps.given_up, 0):.1%} of decode capacity"
+    match found.verdict:
+        case Verdict.STABLE:
+            return Advice(
+                title="Leave it alone",
+                text="Greedy admission is right for this traffic: no cycle, hardly an eviction. "
+                f"A cap would give up {given_up} for nothing.",
+            )
+        case Verdict.NOISY if found.heavy:
+            return Advice(
+                title=f"Weigh it: evict by chance, or cap admissions at {cap}",
+                text="There is no cycle to break, but lengths vary so much that chance evicts "
+                f"often. The cap would end nearly all evictions and give up {given_up}: worth it "
+                "where prefill takes much of an iteration or tail latency matters.",
+            )
+        case Verdict.NOISY:
+            return Advice(
+                title="Probably leave it alone",
+                text="There is no cycle to break; evictions come from chance. A cap at "
+                f"{cap} would end nearly all of them and give up {given_up}. Act only if tail "
+                "latency matters more than throughput.",
+            )
+        case Verdict.UNDECIDED:
+            return Advice(
+                title="Leave it alone, and look again when lengths change",
+                text="The slowest mode neither grows nor dies within rounding; a small change of "
+                "prompt lengths decides. Longer prompts stabilise.",
+            )
+        case Verdict.SLOW:
+            return Advice(
+                title="Watch it",
+                text="The cycle needs about "
+                f"{found.spectrum.doubling:,.0f} iterations to double. Watch preemptions over "
+                f"long runs; if they climb, cap admissions at {cap} ({given_up}).",
+            )
+        case Verdict.METASTABLE:
+            return Advice(
+                title=f"Cap admissions at {cap}",
+                text="Disturbances die out near the equilibrium, but a start from empty or a "
+                f"burst ends in an eviction cycle. The cap gives up {given_up}; it can be lifted "
+                "once memory is steady.",
+            )
+        case Verdict.UNSTABLE:
+            return Advice(
+                title=f"Cap admissions at {cap}",
+                text="Greedy admission leaves the eviction-free equilibrium by itself. From any "
+                "state the cap ends the evictions within the longest output, and gives up "
+                f"{given_up}.",
+            )
+
+
+def _cost(found: Findings) -> Advice:
+    tax = found.resume.recompute_tax
+    kept = (
+        "not yet estimated"
+        if tax is None
+        else f"about {tax:.0%} of prefilled tokens are recomputed, plus the latency of waiting "
+        "for it"
+    )
+    return Advice(
+        title="What evictions cost",
+        text=f"If evictions lose progress (restart): {found.restart_loss:.1%} of completions per "
+        "iteration. If generated tokens are kept (resume: vLLM, SGLang, Transformers) completions "
+        f"per iteration stay near x*; the cost is recomputed prefill: {kept}.",
+    )
+
+
+def _lengths(found: Findings) -> Advice:
+    load = found.system.workload
+    if len(load) == 1:
+        text = (
+            "All requests have the same length, which is always unstable, whatever the memory. "
+            "Mixing in other output lengths stabilises, and the more so the longer the prompts."
+        )
+    elif load.gcd > 1:
+        text = (
+            f"All output lengths are multiples of {load.gcd}, so cohorts complete together. "
+            "Lengths without a common divisor are necessary for stability, and at these prompt "
+            "lengths not sufficient: check a change here before making it."
+        )
+    else:
+        text = (
+            "The output lengths have no common divisor, but the prompts are too short, or an "
+            "atom (a max_tokens cap) too large, for that to stabilise."
+        )
+    return Advice(title="Why: the lengths", text=text)
+
+
+def _saturation(found: Findings) -> Advice | None:
+    arrivals = found.system.workload.arrivals
+    if arrivals is None or arrivals.rate == 0:
+        return None
+    seconds = found.balance.admissions / arrivals.rate
+    return Advice(
+        title="Is the engine saturated at all?",
+        text=f"The verdict holds while requests queue. This trace brings {arrivals.rate:.3g} "
+        "requests per second on average: one engine with this memory saturates only if an "
+        f"iteration takes longer than {seconds * 1000:,.0f} ms.",
+    )

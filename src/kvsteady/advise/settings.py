@@ -1,0 +1,131 @@
+"""Numbers to settings that can be pasted, each with the released source that defines it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from kvsteady.advise.analysis import EngineSettings, Setting
+from kvsteady.model.system import System
+from kvsteady.theory.caps import RateCaps, reservation_rate
+from kvsteady.theory.equilibrium import Equilibrium
+
+# SGLang admits in bursts of P every k decode steps; longer cycles make larger bursts.
+_LONGEST_INTERVAL = 32
+_GOOD_ENOUGH = 0.97
+
+
+def engine_settings(
+    system: System, balance: Equilibrium, caps: RateCaps, *, act: bool
+) -> tuple[EngineSettings, ...]:
+    """Settings for vLLM, SGLang and TensorRT-LLM; ``act`` False where defaults are right."""
+    return (
+        _vllm(system, balance, caps, act=act),
+        _sglang(caps, act=act),
+        _tensorrt_llm(system, balance, act=act),
+    )
+
+
+def admissions_in_bursts(rate: float) -> Fraction:
+    """Largest P/k admissions per decode step at most ``rate``, P every k steps, with the
+    shortest k that reaches 97% of it.
+    """
+    if rate < 1 / _LONGEST_INTERVAL:
+        return Fraction(1, math.ceil(1 / rate))
+    best = Fraction(0)
+    for interval in range(1, _LONGEST_INTERVAL + 1):
+        candidate = Fraction(math.floor(rate * interval), interval)
+        best = max(best, candidate)
+        if best >= _GOOD_ENOUGH * rate:
+            break
+    return best
+
+
+def _vllm(system: System, balance: Equilibrium, caps: RateCaps, *, act: bool) -> EngineSettings:
+    config = "vllm 0.33.0, vllm/config/scheduler.py (SchedulerConfig)"
+    defaults = Setting(
+        paste="(defaults)",
+        effect="nothing to change; watch vllm:num_preemptions_total",
+        source="vllm 0.33.0, vllm/v1/metrics/loggers.py",
+    )
+    block, largest = system.block_size, system.workload.largest_request
+    fitting = system.kv_tokens // block // -(-largest // block)
+    given_up = max(0.0, 1 - fitting / balance.running)
+    pace = Setting(
+        paste=f"# client: submit at most {caps.steady:.4g} × (iterations per second) requests/s",
+        effect="the rate cap, kept outside the engine: vLLM has no flag that limits admissions "
+        f"per step. Gives up {caps.given_up:.1%} of decode capacity",
+        source="vllm 0.33.0, vllm/v1/core/sched/scheduler.py: admits while memory allows",
+    )
+    watermark = Setting(
+        paste="--watermark 0.05",
+        effect="keeps 5% of blocks free at admission: fewer preemptions, not none",
+        source=f"{config}.watermark (since 0.24); vllm-project/vllm pull 44594 reports "
+        "1065 → 187 preemptions",
+    )
+    concurrency = Setting(
+        paste=f"--max-num-active-seqs {fitting}",
+        effect=f"never preempts: {fitting} of the largest request fit. Gives up "
+        f"{given_up:.0%} of decode capacity, so only where latency matters more "
+        "(before 0.31: --max-num-seqs)",
+        source=f"{config}.max_num_active_seqs (since 0.31)",
+    )
+    return EngineSettings(
+        engine="vLLM",
+        version="0.33.0",
+        eviction="resume",
+        note="preemption keeps generated tokens and prefills prompt + generated again",
+        settings=(pace, watermark, concurrency) if act else (defaults,),
+    )
+
+
+def _sglang(caps: RateCaps, *, act: bool) -> EngineSettings:
+    source = "sglang 0.5.23, sglang/srt/arg_groups/fields/schedule.py (Schedule)"
+    pace = admissions_in_bursts(caps.steady)
+    capped = Setting(
+        paste=f"--prefill-max-requests {pace.numerator} "
+        f"--prefill-decode-interval {pace.denominator}",
+        effect=f"at most {float(pace):.4g} admissions per decode step (cap {caps.steady:.4g}); "
+        "prompts longer than a chunk pay the interval once per chunk; not with "
+        "--enable-mixed-chunk",
+        source=f"{source}; scheduler.py counts the interval from each prefill batch",
+    )
+    defaults = Setting(
+        paste="(defaults)",
+        effect="nothing to change; watch sglang:num_retracted_requests_total",
+        source="sglang 0.5.23, sglang/srt/observability/metrics_collector.py",
+    )
+    return EngineSettings(
+        engine="SGLang",
+        version="0.5.23",
+        eviction="resume",
+        note="retraction keeps generated tokens and prefills prompt + generated again",
+        settings=(capped,) if act else (defaults,),
+    )
+
+
+def _tensorrt_llm(system: System, balance: Equilibrium, *, act: bool) -> EngineSettings:
+    reserved = reservation_rate(system) / balance.admissions
+    policy = "GUARANTEED_NO_EVICT" if act else "MAX_UTILIZATION"
+    effect = (
+        "never evicts, by reserving prompt + max_tokens: at best "
+        f"{reserved:.0%} of x*, and only if max_tokens is the true output length"
+        if act
+        else f"fills memory and pauses requests when it is full; reserving instead would hold "
+        f"completions to {reserved:.0%} of x* at best"
+    )
+    return EngineSettings(
+        engine="TensorRT-LLM",
+        version="main, read in 2026",
+        eviction="none" if act else "resume",
+        note="KV cache manager V2 ignores the policy and always uses MAX_UTILIZATION: to keep "
+        "the guarantee, also set kv_cache_config.use_kv_cache_manager_v2: false",
+        settings=(
+            Setting(
+                paste=f"scheduler_config:\n  capacity_scheduler_policy: {policy}",
+                effect=effect,
+                source="TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py (SchedulerConfig), YAML "
+                "given by trtllm-serve --config FILE",
+            ),
+        ),
+    )

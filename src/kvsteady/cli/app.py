@@ -1,0 +1,208 @@
+"""The commands of ``kvsteady``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from rich.console import Console
+
+from kvsteady import __version__
+from kvsteady.cli import sources
+from kvsteady.cli.bar import Bar
+from kvsteady.errors import InputError, KvsteadyError
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+app = App(
+    name="kvsteady",
+    version=__version__,
+    help="Keep LLM serving out of KV-cache eviction cycles.",
+    default_parameter=Parameter(negative=(), show_default=False),
+)
+_traffic = Group("Traffic, one of", sort_key=0)
+_memory = Group("Memory, one of", sort_key=1)
+_output = Group("Output", sort_key=2)
+
+Concern = Literal["noisy", "undecided", "unstable-slow", "metastable", "unstable"]
+
+
+@app.command
+def check(
+    *,
+    classes: Annotated[tuple[str, ...], Parameter(name="--class", group=_traffic)] = (),
+    trace: Annotated[Path | None, Parameter(group=_traffic)] = None,
+    preset: Annotated[str | None, Parameter(group=_traffic)] = None,
+    prompt: Annotated[str | None, Parameter(group=_traffic)] = None,
+    output: Annotated[str | None, Parameter(group=_traffic)] = None,
+    trace_format: Annotated[str | None, Parameter(name="--format", group=_traffic)] = None,
+    columns: Annotated[str | None, Parameter(group=_traffic)] = None,
+    max_tokens: Annotated[int | None, Parameter(group=_traffic)] = None,
+    kv_tokens: Annotated[int | None, Parameter(group=_memory)] = None,
+    model: Annotated[Path | None, Parameter(group=_memory)] = None,
+    gpu_memory: Annotated[str | None, Parameter(group=_memory)] = None,
+    gpu_memory_utilization: Annotated[float | None, Parameter(group=_memory)] = None,
+    tensor_parallel: Annotated[int | None, Parameter(group=_memory)] = None,
+    pipeline_parallel: Annotated[int | None, Parameter(group=_memory)] = None,
+    weights_memory: Annotated[str | None, Parameter(group=_memory)] = None,
+    kv_dtype: Annotated[str | None, Parameter(group=_memory)] = None,
+    overhead: Annotated[str | None, Parameter(group=_memory)] = None,
+    block_size: Annotated[int, Parameter(group=_memory, show_default=True)] = 16,
+    json: Annotated[bool, Parameter(group=_output)] = False,
+    html: Annotated[Path | None, Parameter(group=_output)] = None,
+    fail_on: Annotated[Concern | None, Parameter(group=_output)] = None,
+    seed: Annotated[int, Parameter(group=_output, show_default=True)] = 0,
+) -> int:
+    """Say whether the engine will fall into an eviction cycle, what it costs, and what to set.
+
+    Exit codes: 0 done, 1 the verdict is as bad as --fail-on or worse, 2 bad input.
+
+    Parameters
+    ----------
+    classes
+        PROMPT:OUTPUT[:SHARE] tokens, repeatable; shares sum to 1, equal if left out.
+    trace
+        A recorded trace: CSV, JSON, JSONL (also .gz) or Parquet, or a vLLM run folder.
+    preset
+        A bundled workload: azure-conv, fixed-batch, three-tiers, rl-rollouts, chat.
+    prompt
+        Law of prompt lengths, with --output: N, uniform:LOW-HIGH, geometric:MEAN,
+        lognormal:MEDIAN,SIGMA or table:N=WEIGHT,N=WEIGHT,…
+    output
+        Law of output lengths, independent of the prompts.
+    trace_format
+        Format of the trace, where it is not recognised.
+    columns
+        prompt=NAME,output=NAME[,time=NAME] of a CSV, JSONL or Parquet trace.
+    max_tokens
+        Cut every output at so many tokens.
+    kv_tokens
+        KV capacity in tokens, as the engine logs it at start-up.
+    model
+        config.json of the model (or its folder), with --gpu-memory.
+    gpu_memory
+        Memory of one GPU, as in 80GiB or 81559MiB.
+    gpu_memory_utilization
+        Share of it that the engine may use; 0.92 if left out, as vLLM.
+    tensor_parallel
+        Tensor parallel size.
+    pipeline_parallel
+        Pipeline parallel size.
+    weights_memory
+        Size of the weights, where it cannot be counted from the config.
+    kv_dtype
+        Type of the KV cache, as in fp8; that of the model if left out.
+    overhead
+        Memory per GPU for activations, graphs and the rest; 3GiB if left out.
+    block_size
+        Tokens per KV block.
+    json
+        Print the analysis as JSON instead of the summary.
+    html
+        Write a self-contained report to this file.
+    fail_on
+        Exit with 1 on this verdict or a worse one.
+    seed
+        Of random lengths and of the disturbance.
+    """
+    # Imported here: kernels and their compiler are not needed to print help or refuse an option.
+    from kvsteady.advise import Verdict
+    from kvsteady.advise import check as analyse
+    from kvsteady.model import System
+    from kvsteady.report import check_destination, render_terminal, save
+
+    errors = Console(stderr=True)
+    if html is not None:
+        check_destination(html)
+    with Bar("Reading", errors) as bar:
+        load = sources.workload(
+            classes=classes,
+            trace=trace,
+            trace_format=trace_format,
+            columns=columns,
+            preset_name=preset,
+            prompt=prompt,
+            output=output,
+            max_tokens=max_tokens,
+            progress=bar,
+        )
+    held = sources.memory(
+        kv_tokens=kv_tokens,
+        model=model,
+        gpu_memory=gpu_memory,
+        utilisation=gpu_memory_utilization,
+        tensor_parallel=tensor_parallel,
+        pipeline_parallel=pipeline_parallel,
+        weights_memory=weights_memory,
+        kv_dtype=kv_dtype,
+        overhead=overhead,
+        block_size=block_size,
+    )
+    with Bar("Running the model", errors) as bar:
+        analysis = analyse(
+            System(load, held.kv_tokens, block_size),
+            memory_notes=held.notes,
+            seed=seed,
+            progress=bar,
+        )
+    if html is not None:
+        save(analysis, html)
+    if json:
+        sys.stdout.write(analysis.to_json().decode() + "\n")
+    else:
+        render_terminal(analysis, Console())
+        if html is not None:
+            errors.print(f"Report written to {html}", highlight=False, markup=False)
+    if fail_on is None:
+        return OK
+    found, limit = Verdict.of_label(analysis.verdict), Verdict.of_label(fail_on)
+    return FAILED if found.concern >= limit.concern else OK
+
+
+@app.command
+def report(analysis: Path, /, *, html: Path | None = None) -> int:
+    """Show a saved analysis again, or turn it into a report.
+
+    Parameters
+    ----------
+    analysis
+        What ``kvsteady check --json`` printed, in a file.
+    html
+        Write a self-contained report to this file instead of printing the summary.
+    """
+    from kvsteady.advise import load_analysis
+    from kvsteady.report import render_terminal, save
+
+    try:
+        saved = load_analysis(analysis.read_bytes(), file=str(analysis))
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", file=analysis) from None
+    if html is None:
+        render_terminal(saved, Console())
+    else:
+        save(saved, html)
+    return OK
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed on request, 2 bad input, 130 interrupted."""
+    try:
+        code = app(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+    except (CycloptsError, KvsteadyError) as error:
+        sentence = " ".join(str(error).split())
+        sys.stderr.write(f"kvsteady: error: {sentence}\n")
+        code = BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("kvsteady: interrupted\n")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; Python must not complain about it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    raise SystemExit(code or OK)

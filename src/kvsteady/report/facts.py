@@ -1,0 +1,165 @@
+"""The key numbers of an analysis, worded once for every output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kvsteady.advise.analysis import Analysis
+from kvsteady.advise.verdict import Verdict
+from kvsteady.report.numbers import counted, iterations, modulus, quantity, share
+
+Tone = Literal["good", "calm", "watch", "act"]
+
+# By concern of the verdict.
+_TONES: Final[tuple[Tone, ...]] = ("good", "calm", "watch", "watch", "watch", "act")
+
+EVICTION: Final = {
+    "restart": "evicted requests lose their progress and start again",
+    "resume": "evicted requests keep their generated tokens and are prefilled again",
+    "swap": "evicted KV moves to host memory and comes back by a transfer",
+    "none": "nothing is evicted: memory is reserved on admission",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number: what it is, its value, and what to know about it."""
+
+    label: str
+    value: str
+    note: str
+
+
+def tone(analysis: Analysis) -> Tone:
+    """How much concern the verdict deserves; a label from elsewhere is watched."""
+    try:
+        return _TONES[Verdict.of_label(analysis.verdict).concern]
+    except KeyError:
+        return "watch"
+
+
+def key_numbers(analysis: Analysis) -> tuple[Fact, ...]:
+    """The numbers that decide, in the order in which they are read."""
+    return (
+        _equilibrium(analysis),
+        _radius(analysis),
+        _period(analysis),
+        Fact(
+            "gcd of output lengths",
+            f"{analysis.gcd:,}",
+            "reported as what it is: above 1 cohorts can lock, but 1 alone is not stability",
+        ),
+        _worst(analysis),
+        _restart(analysis),
+        _resume(analysis),
+        Fact(
+            "Rate cap",
+            f"{quantity(analysis.rate_cap)} requests/iteration",
+            f"gives up {share(max(0.0, analysis.rate_cap_given_up))} of decode capacity",
+        ),
+        Fact(
+            "Reserving full length",
+            f"{quantity(analysis.reservation_throughput)} requests/iteration",
+            f"{share(analysis.reservation_throughput / analysis.x_star)} of x*: never evicts, "
+            "at the price of memory held empty",
+        ),
+    )
+
+
+def workload_line(analysis: Analysis) -> str:
+    """Lengths and memory in one line; the name stands elsewhere."""
+    load = analysis.workload
+    parts = [
+        "1 class" if load.classes == 1 else f"{load.classes:,} classes",
+        f"mean prompt {quantity(load.mean_prompt)}",
+        f"mean output {quantity(load.mean_output)}",
+        f"longest output {load.longest_output:,}",
+        f"{analysis.kv_tokens:,} KV tokens",
+        f"blocks of {analysis.block_size:,}" if analysis.block_size > 1 else "no blocks",
+    ]
+    if load.requests is not None:
+        parts.append(counted(load.requests, "request"))
+    if load.arrivals_per_second is not None:
+        parts.append(f"{quantity(load.arrivals_per_second, 3)} requests/s")
+    return ", ".join(parts)
+
+
+def notes(analysis: Analysis) -> tuple[str, ...]:
+    """Notes on workload, memory and runs."""
+    found = [*analysis.workload.notes, *analysis.memory_notes]
+    if not all(run.settled for run in analysis.runs):
+        found.append(
+            "A run was too short for the dominant mode to grow or die out: losses may differ."
+        )
+    return tuple(found)
+
+
+def _equilibrium(analysis: Analysis) -> Fact:
+    blocks = (
+        f"{quantity(analysis.x_star_blocks)} in blocks of {analysis.block_size:,}; "
+        if analysis.block_size > 1
+        else ""
+    )
+    return Fact(
+        "Eviction-free rate x*",
+        f"{quantity(analysis.x_star)} requests/iteration",
+        f"{blocks}{quantity(analysis.running)} requests running",
+    )
+
+
+def _radius(analysis: Analysis) -> Fact:
+    degree, outside = analysis.curves.degree, analysis.roots_outside
+    if degree == 0:
+        return Fact("Spectral radius", "no modes", "every request completes in one iteration")
+    if outside is None:
+        low, high = modulus(analysis.spectral_radius_low), modulus(analysis.spectral_radius_high)
+        roots = f"between {low} and {high}: too close to 1 to count roots outside"
+    else:
+        roots = f"{outside:,} of {counted(degree, 'root')} outside the unit circle"
+    doubling, halving = analysis.doubling_iterations, analysis.halving_iterations
+    if doubling is not None:
+        speed = f"; disturbances double every {iterations(doubling)}"
+    elif halving is not None:
+        speed = f"; disturbances halve every {iterations(halving)}"
+    else:
+        speed = ""
+    return Fact("Spectral radius", modulus(analysis.spectral_radius), roots + speed)
+
+
+def _period(analysis: Analysis) -> Fact:
+    if analysis.dominant_period is None:
+        return Fact("Dominant period", "none", "the leading mode does not oscillate")
+    return Fact(
+        "Dominant period",
+        iterations(analysis.dominant_period),
+        "of the leading mode near equilibrium, not of the cycle it ends in",
+    )
+
+
+def _worst(analysis: Analysis) -> Fact:
+    return Fact(
+        "Worst cycle (restart)",
+        f"{quantity(analysis.worst_cycle_throughput)} requests/iteration",
+        f"{share(analysis.worst_cycle_throughput / analysis.x_star)} of x*; "
+        f"{analysis.worst_cycle_source}",
+    )
+
+
+def _restart(analysis: Analysis) -> Fact:
+    return Fact(
+        "Loss under restart",
+        f"{share(analysis.restart_loss)} of completions",
+        "if evicted requests lose their progress; where greedy ends in the fluid model",
+    )
+
+
+def _resume(analysis: Analysis) -> Fact:
+    tax, each = analysis.resume.recompute_tax, analysis.resume.evictions_per_completion
+    value = "not yet estimated" if tax is None else f"{share(tax)} of prefill is recomputed"
+    return Fact(
+        "Cost under resume",
+        value,
+        f"if generated tokens are kept; {quantity(each, 3)} evictions per completion; "
+        f"{analysis.resume.source}",
+    )

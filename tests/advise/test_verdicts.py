@@ -1,0 +1,107 @@
+"""From numbers to outcomes, and what is said about them."""
+
+from fractions import Fraction
+
+import pytest
+
+from kvsteady import System, Verdict, Workload, check, preset
+from kvsteady.advise.analysis import Analysis, load_analysis
+from kvsteady.advise.settings import admissions_in_bursts
+from kvsteady.errors import InputError
+
+
+def pasted(analysis: Analysis, engine: str) -> list[str]:
+    (found,) = [e for e in analysis.settings if e.engine == engine]
+    return [setting.paste for setting in found.settings]
+
+
+@pytest.mark.parametrize(
+    ("workload", "kv_tokens", "verdict"),
+    [
+        (Workload.fixed(128, 512), 100_000, Verdict.UNSTABLE),  # Theorem 2
+        (preset("three-tiers"), 100_000, Verdict.UNSTABLE),  # g = 128
+        (Workload.classes([(256, 127), (256, 255), (256, 509)]), 100_000, Verdict.UNSTABLE),
+        # 6 roots outside by 3e-6: doubling takes 200,000 iterations (theory, section 5).
+        (
+            Workload.classes([(262_144, 127), (262_144, 255), (262_144, 509)]),
+            100_000_000,
+            Verdict.SLOW,
+        ),
+        (preset("azure-conv"), 430_000, Verdict.NOISY),
+        (preset("azure-conv"), 20_000_000, Verdict.STABLE),
+        (Workload.fixed(10, 1), 1000, Verdict.STABLE),  # a request that leaves as it comes
+    ],
+)
+def test_verdicts(workload: Workload, kv_tokens: int, verdict: Verdict) -> None:
+    assert check(System(workload, kv_tokens)).verdict == verdict.label
+
+
+def test_every_verdict_has_its_own_label_text_and_rank() -> None:
+    assert len({verdict.label for verdict in Verdict}) == len(Verdict)
+    assert len({verdict.text for verdict in Verdict}) == len(Verdict)
+    assert Verdict.STABLE.concern < Verdict.NOISY.concern < Verdict.UNSTABLE.concern
+    assert all(Verdict.of_label(verdict.label) is verdict for verdict in Verdict)
+
+
+def test_advice_names_the_semantics_of_every_loss() -> None:
+    analysis = check(System(Workload.fixed(128, 512), 100_000, 16))
+    (cost,) = [advice for advice in analysis.advice if "cost" in advice.title]
+    assert "(restart): 39.9%" in cost.text
+    assert "(resume" in cost.text
+    assert "recomputed prefill" in cost.text
+
+
+def test_unstable_traffic_gets_settings_that_keep_the_cap() -> None:
+    analysis = check(System(Workload.fixed(128, 512), 100_000, 16))
+    (sglang,) = pasted(analysis, "SGLang")
+    words = sglang.split()
+    rate = Fraction(int(words[1]), int(words[3]))
+    assert words[::2] == ["--prefill-max-requests", "--prefill-decode-interval"]
+    assert 0.95 * analysis.rate_cap <= rate <= analysis.rate_cap
+    # 640 tokens are 40 blocks; 6,250 blocks hold 156 such requests.
+    assert "--max-num-active-seqs 156" in pasted(analysis, "vLLM")
+    assert "GUARANTEED_NO_EVICT" in pasted(analysis, "TensorRT-LLM")[0]
+    assert all(s.source for engine in analysis.settings for s in engine.settings)
+
+
+def test_the_recommended_cap_ends_evictions_at_a_small_price() -> None:
+    analysis = check(System(preset("three-tiers"), 100_000))
+    greedy, capped = analysis.runs[2], analysis.runs[3]
+    assert greedy.evictions > 0.5  # more than one eviction in two iterations
+    assert capped.evictions == 0
+    assert capped.throughput > 0.97 * analysis.x_star
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.0303, 0.04, 0.5047, 0.923, 1.0, 3.14159, 43.4, 1e4])
+def test_bursts_stay_under_the_cap_and_near_it(rate: float) -> None:
+    pace = admissions_in_bursts(rate)
+    assert pace <= rate
+    assert pace > 0.5 * rate
+    if rate > 0.2:
+        assert pace >= 0.93 * rate
+
+
+def test_an_analysis_survives_saving() -> None:
+    analysis = check(System(Workload.fixed(2, 3), 140))
+    assert load_analysis(analysis.to_json()) == analysis
+
+
+def test_a_trace_with_arrivals_is_asked_whether_it_saturates() -> None:
+    from dataclasses import replace
+
+    from kvsteady.workload import Arrivals
+
+    seconds = [0.0, 1.0, 2.0, 4.0]
+    load = Workload.from_counts([5], [5], [4], random=True)
+    traced = replace(load, arrivals=Arrivals.recorded(seconds, [5] * 4, [5] * 4))
+    analysis = check(System(traced, 400))
+    # x* = 400 / (6 + 7 + 8 + 9 + 10) = 10 per iteration; 3 gaps in 4 s are 0.75 per second.
+    (advice,) = [item for item in analysis.advice if "saturated" in item.title]
+    assert "13,333 ms" in advice.text
+
+
+def test_unreadable_analyses_are_refused() -> None:
+    with pytest.raises(InputError, match="schema_version"):
+        load_analysis(b'{"schema_version": 2}')
+    with pytest.raises(InputError, match="not a saved analysis"):
+        load_analysis(b"nothing")

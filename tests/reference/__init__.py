@@ -1,0 +1,1 @@
+"""Slow, plain implementations of the theory, to hold the fast ones against."""
