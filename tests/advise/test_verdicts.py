@@ -28,6 +28,8 @@ def pasted(analysis: Analysis, engine: str) -> list[str]:
             Verdict.SLOW,
         ),
         (preset("azure-conv"), 430_000, Verdict.NOISY),
+        # theory, section 5: the pulse cycle of 4 and 6 at prompt 50 still has 0.990672 x*.
+        (Workload.classes([(50, 4), (50, 6)]), 100_000, Verdict.MILD),
         (preset("azure-conv"), 20_000_000, Verdict.STABLE),
         (Workload.fixed(10, 1), 1000, Verdict.STABLE),  # a request that leaves as it comes
     ],

@@ -55,7 +55,7 @@ def step(
             kept = 1.0 if level <= room else room / level
             evicted[:, age] = x[:, age] * (1 - kept)
             x[:, age] *= kept
-            room -= level * kept
+            room = max(0.0, room - level * kept)
 
     # Admit: only where nothing was evicted.
     admitted = 0.0

@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,6 +29,14 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+
+# Chromium reads commands from descriptor 3 and answers on 4.
+_START = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_browser() -> str | None:
@@ -86,8 +95,7 @@ class Browser:
     def __init__(self, program: str, profile: Path) -> None:
         (out, self._write), (self._read, back) = _pipe(), _pipe()
         self._process = subprocess.Popen(
-            # Chromium reads commands from descriptor 3 and answers on 4.
-            ["sh", "-c", f'exec "$@" 3<&{out} 4>&{back}', "sh", program, *FLAGS]
+            [sys.executable, "-c", _START, str(out), str(back), program, *FLAGS]
             + [f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(out, back),
             stdout=subprocess.DEVNULL,

@@ -36,7 +36,7 @@ class Findings:
     def act(self) -> bool:
         """Whether settings other than the defaults are worth their price."""
         return self.verdict in (Verdict.UNSTABLE, Verdict.METASTABLE) or (
-            self.verdict is Verdict.NOISY and self.heavy
+            self.verdict in (Verdict.NOISY, Verdict.MILD) and self.heavy
         )
 
 
@@ -59,19 +59,23 @@ def _act_or_not(found: Findings) -> Advice:
                 text="Greedy admission is right for this traffic: no cycle, hardly an eviction. "
                 f"A cap would give up {given_up} for nothing.",
             )
-        case Verdict.NOISY if found.heavy:
-            return Advice(
-                title=f"Weigh it: evict by chance, or cap admissions at {cap}",
-                text="There is no cycle to break, but lengths vary so much that chance evicts "
-                f"often. The cap would end nearly all evictions and give up {given_up}: worth it "
-                "where prefill takes much of an iteration or tail latency matters.",
+        case Verdict.NOISY | Verdict.MILD:
+            cause = (
+                "There is no cycle to break; evictions come from chance."
+                if found.verdict is Verdict.NOISY
+                else "The cycle alone would hardly be felt; most evictions come from chance."
             )
-        case Verdict.NOISY:
+            if found.heavy:
+                return Advice(
+                    title=f"Weigh it: evictions, or a cap at {cap}",
+                    text=f"{cause} Under resume they recompute much of all prefill. The cap would "
+                    f"end nearly all evictions and give up {given_up}: worth it where prefill "
+                    "takes much of an iteration or tail latency matters, a loss elsewhere.",
+                )
             return Advice(
                 title="Probably leave it alone",
-                text="There is no cycle to break; evictions come from chance. A cap at "
-                f"{cap} would end nearly all of them and give up {given_up}. Act only if tail "
-                "latency matters more than throughput.",
+                text=f"{cause} A cap at {cap} would end nearly all of them and give up "
+                f"{given_up}. Act only if tail latency matters more than throughput.",
             )
         case Verdict.UNDECIDED:
             return Advice(

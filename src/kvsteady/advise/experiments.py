@@ -28,6 +28,7 @@ _NUDGE = 0.01
 _FOLDS = 20
 # Lifetimes of the longest output that a run lasts, if nothing asks for more.
 _LIVES = 80
+_LEAST_LIVES = 4
 _OPENING = 12
 # Completions that the runs of whole requests aim at.
 _COMPLETIONS = 20_000
@@ -72,10 +73,10 @@ def run_experiments(
     nudged = Cohorts.of(balance.admissions * (1 + _NUDGE * noise))
     fold = _FOLDS * min(modes.doubling, modes.halving)
     affordable = min(_BUDGET / system.workload.by_output[0].size, _MOST_STEPS)
-    lives = int(max(8, min(max(_LIVES, fold / longest), affordable / longest)))
+    lives = int(max(_LEAST_LIVES, min(max(_LIVES, fold / longest), affordable / longest)))
     warm_up = lives // 2 * longest
     tail = lives * longest - warm_up
-    opening = _OPENING * longest
+    opening = min(_OPENING, lives) * longest
     many = int(min(max(40 * longest, _COMPLETIONS / balance.admissions), _MOST_STEPS))
     cap = RateCap(caps.steady)
 

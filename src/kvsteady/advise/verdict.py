@@ -1,4 +1,4 @@
-"""Numbers to one of six outcomes."""
+"""Numbers to one of seven outcomes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kvsteady.theory.spectrum import Spectrum, Stability
 
 # Evictions per completion above which chance is worth a mention.
 NOISE = 0.01
-# Loss under `restart` above which a cycle that stability does not show counts as one.
+# Loss under `restart` above which a cycle deserves the name.
 LOSS = 0.01
 # Doubling time in iterations above which growth is slow: over an hour at 40 ms an iteration.
 SLOW = 100_000.0
@@ -32,6 +32,10 @@ class Verdict(Enum):
     SLOW = (
         "unstable-slow",
         "Unstable, but slowly: an eviction cycle grows over more iterations than most runs have.",
+    )
+    MILD = (
+        "unstable-mild",
+        "Unstable on paper, but the cycle is shallow: it loses next to nothing.",
     )
     METASTABLE = (
         "metastable",
@@ -70,7 +74,9 @@ def decide(spectrum: Spectrum, restart_loss: float, evictions_per_completion: fl
         Of greedy admission in the integer model, started empty.
     """
     if spectrum.outcome is Stability.UNSTABLE:
-        return Verdict.SLOW if spectrum.doubling > SLOW else Verdict.UNSTABLE
+        if spectrum.doubling > SLOW:
+            return Verdict.SLOW
+        return Verdict.UNSTABLE if restart_loss > LOSS else Verdict.MILD
     if restart_loss > LOSS:
         return Verdict.METASTABLE
     if spectrum.outcome is Stability.UNDECIDED:

@@ -27,7 +27,7 @@ _traffic = Group("Traffic, one of", sort_key=0)
 _memory = Group("Memory, one of", sort_key=1)
 _output = Group("Output", sort_key=2)
 
-Concern = Literal["noisy", "undecided", "unstable-slow", "metastable", "unstable"]
+Concern = Literal["noisy", "undecided", "unstable-slow", "unstable-mild", "metastable", "unstable"]
 
 
 @app.command

@@ -11,9 +11,6 @@ from kvsteady.report.numbers import counted, iterations, modulus, quantity, shar
 
 Tone = Literal["good", "calm", "watch", "act"]
 
-# By concern of the verdict.
-_TONES: Final[tuple[Tone, ...]] = ("good", "calm", "watch", "watch", "watch", "act")
-
 EVICTION: Final = {
     "restart": "evicted requests lose their progress and start again",
     "resume": "evicted requests keep their generated tokens and are prefilled again",
@@ -34,9 +31,12 @@ class Fact:
 def tone(analysis: Analysis) -> Tone:
     """How much concern the verdict deserves; a label from elsewhere is watched."""
     try:
-        return _TONES[Verdict.of_label(analysis.verdict).concern]
+        concern = Verdict.of_label(analysis.verdict).concern
     except KeyError:
         return "watch"
+    if concern <= Verdict.NOISY.concern:
+        return "good" if concern == 0 else "calm"
+    return "act" if concern >= Verdict.METASTABLE.concern else "watch"
 
 
 def key_numbers(analysis: Analysis) -> tuple[Fact, ...]:

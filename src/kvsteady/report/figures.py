@@ -54,6 +54,7 @@ def survival_weights(analysis: Analysis) -> Figure:
             overlaying="y",
             side="right",
             showgrid=False,
+            tickmode="auto",
         ),
     )
 

@@ -4,11 +4,9 @@
   const read = (id) => document.getElementById(id).textContent;
   const figures = JSON.parse(read("figures"));
   const plots = [...document.querySelectorAll(".plot")];
-  const config = {
-    responsive: true,
-    displaylogo: false,
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
-  };
+  const config = { responsive: true, displayModeBar: false };
+  // Where a finger scrolls the page, dragging must not zoom a figure.
+  const dragmode = matchMedia("(hover: none)").matches ? false : "zoom";
 
   // Colours are named "@role" in the figures; the style sheet knows them for light and dark.
   const paint = (value, key, style) => {
@@ -27,7 +25,7 @@
     return Promise.all(
       plots.map((plot) => {
         const { data, layout } = paint(figures[plot.dataset.figure], "", style);
-        return Plotly.react(plot, data, layout, config);
+        return Plotly.react(plot, data, { ...layout, dragmode }, config);
       }),
     );
   };

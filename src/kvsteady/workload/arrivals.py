@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
+from kvsteady.arrays import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,23 +23,23 @@ class Arrivals:
     """
 
     seconds: FloatArray
-    prompt: IntArray
-    output: IntArray
+    prompt: npt.NDArray[np.int32]
+    output: npt.NDArray[np.int32]
 
     @classmethod
     def recorded(
         cls, seconds: npt.ArrayLike, prompt: npt.ArrayLike, output: npt.ArrayLike
     ) -> Arrivals:
         """Sort a record by time and count the time from its first request."""
-        when = np.asarray(seconds, dtype=np.float64)
-        order = np.argsort(when, kind="stable")
-        when = when[order]
-        start = when[0] if when.size else 0.0
-        return cls(
-            frozen_floats(when - start),
-            frozen_ints(np.asarray(prompt)[order]),
-            frozen_ints(np.asarray(output)[order]),
-        )
+        when = np.array(seconds, dtype=np.float64)  # our own copy: a trace can be long
+        if (when[1:] < when[:-1]).any():
+            order = np.argsort(when, kind="stable")
+            when, prompt, output = when[order], np.asarray(prompt)[order], np.asarray(output)[order]
+            del order
+        if when.size:
+            when -= when[0]
+        when.flags.writeable = False
+        return cls(when, _tokens(prompt), _tokens(output))
 
     def __len__(self) -> int:
         return int(self.seconds.size)
@@ -53,3 +53,10 @@ class Arrivals:
     def rate(self) -> float:
         """Mean arrivals per second; 0 where the span is zero."""
         return (len(self) - 1) / self.span if self.span > 0 else 0.0
+
+
+def _tokens(values: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    """A read-only copy; no length outgrows 32 bits."""
+    tokens = np.array(values, dtype=np.int32)
+    tokens.flags.writeable = False
+    return tokens

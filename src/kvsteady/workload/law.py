@@ -223,21 +223,20 @@ class Workload:
         age = np.arange(self.longest_output, dtype=np.float64)
         return frozen_floats(square + 2 * age * linear + age**2 * self.survival)
 
-    def weight_drops(self) -> IntArray | npt.NDArray[np.object_]:
+    def weight_drops(self) -> npt.NDArray[np.object_]:
         """``(w_m − w_{m+1}) · Σ tickets`` for ``m = 0 … L−1`` (``w_L = 0``), exact integers.
 
         Requests finishing at age m release their tokens and every survivor grows by one, so a
         drop is a difference of whole numbers: monotone weights are decided without rounding.
         """
-        finishing = np.zeros(self.longest_output + 1, dtype=object)
-        released = np.zeros(self.longest_output + 1, dtype=object)
-        for prompt, output, tickets in zip(
-            self.prompt.tolist(), self.output.tolist(), self.tickets.tolist(), strict=True
-        ):
-            finishing[output] += tickets
-            released[output] += tickets * (prompt + output)
-        surviving = int(self.tickets.sum()) - np.cumsum(finishing)[1:]
-        drops: npt.NDArray[np.object_] = released[1:] - surviving
+        first = np.flatnonzero(np.r_[True, np.diff(self.output) > 0])
+        exact = self.tickets.astype(object)  # Python integers: the products outgrow 64 bits
+        finishing = np.zeros(self.longest_output, dtype=object)
+        released = np.zeros(self.longest_output, dtype=object)
+        last_age = self.output[first] - 1
+        finishing[last_age] = np.add.reduceat(exact, first)
+        released[last_age] = np.add.reduceat(exact * (self.prompt + self.output), first)
+        drops: npt.NDArray[np.object_] = released - (exact.sum() - np.cumsum(finishing))
         return drops
 
     def capped(self, max_tokens: int) -> Workload:
@@ -253,7 +252,9 @@ class Workload:
         share = cut / int(self.tickets.sum())
         arrivals = self.arrivals
         if arrivals is not None:
-            arrivals = replace(arrivals, output=frozen_ints(np.minimum(arrivals.output, cap)))
+            cut_at_cap = np.minimum(arrivals.output, np.int32(cap))
+            cut_at_cap.flags.writeable = False
+            arrivals = replace(arrivals, output=cut_at_cap)
         return replace(
             capped,
             arrivals=arrivals,
