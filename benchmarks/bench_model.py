@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from benchmarks.stages import Stages
 from kvsteady import System, Workload, iterate
+from kvsteady.model.admission import UNLIMITED
 from kvsteady.model.fluid import COLUMNS
 from kvsteady.model.machines import FluidMachine
-from kvsteady.model.admission import UNLIMITED
-
-import numpy as np
 
 KV_TOKENS = 1_000_000
 CASES = [[(128, 16)], [(128, 128)], [(128, 512)], [(128, 4096)], [(128, 128), (128, 384)]]
@@ -42,7 +42,9 @@ def main() -> None:
         whole = 200_000 / best(lambda: iterate(system, steps=200_000, arithmetic="integer"))  # noqa: B023 -- run at once
 
         outputs = [output for _, output in classes]
-        peer = Stages([prompt for prompt, _ in classes], outputs, [1 / len(classes)] * len(classes), KV_TOKENS)
+        peer = Stages(
+            [prompt for prompt, _ in classes], outputs, [1 / len(classes)] * len(classes), KV_TOKENS
+        )
         check(system, peer)
         few = max(200, 400_000 // max(outputs))
         plain = few / best(lambda: [peer.step() for _ in range(few)])  # noqa: B023 -- run at once

@@ -26,7 +26,9 @@ def cases() -> list[tuple[str, Workload]]:
 
 def main() -> None:
     print("spectrum: roots outside and spectral radius (aim: L = 1,000 in 100 ms, 32,768 in 2 s)")
-    print(f"{'law':>24} {'radius':>12} {'outside':>8} {'winding':>10} {'numpy.roots':>12} {'ratio':>7}")
+    print(
+        f"{'law':>24} {'radius':>12} {'outside':>8} {'winding':>10} {'np.roots':>12} {'ratio':>7}"
+    )
     for name, load in cases():
         spectrum(load)
         start = time.perf_counter()

@@ -12,7 +12,9 @@ import numpy as np
 class Stages:
     """Fluid dynamics with greedy admission; a step costs O(K L)."""
 
-    def __init__(self, prompts: list[int], outputs: list[int], shares: list[float], m: float) -> None:
+    def __init__(
+        self, prompts: list[int], outputs: list[int], shares: list[float], m: float
+    ) -> None:
         longest = max(outputs)
         age = np.arange(longest)
         self.alive = age < np.array(outputs)[:, None]

@@ -78,7 +78,9 @@ def test_the_package_itself_is_light_to_import() -> None:
 
     heavy = ("numba", "numpy", "pyarrow", "plotly")
     code = f"import sys, kvsteady; print([m for m in {heavy!r} if m in sys.modules])"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert loaded.stdout.strip() == "[]"
 
 

@@ -196,7 +196,7 @@ def test_a_saved_analysis_becomes_a_report(
     saved, page = tmp_path / "saved.json", tmp_path / "report.html"
     saved.write_text(out)
     assert run(capsys, "report", str(saved), "--html", str(page))[0] == 0
-    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert page.read_text("utf-8").startswith("<!doctype html>")
     code, shown, _ = run(capsys, "report", str(saved))
     assert code == 0
     assert "nstable" in shown

@@ -23,7 +23,9 @@ def test_matches_what_vllm_logged_for_llama_8b_on_an_h100() -> None:
 def test_the_arithmetic_by_hand() -> None:
     # 100,000,000,000 × 0.9 − 16,060,522,496 − 1,000,000,000 = 72,939,477,504 bytes,
     # over 16 × 131,072 = 2,097,152 a block: 34,780 whole blocks.
-    memory = kv_capacity(known.LLAMA_8B, gpu_memory=100_000_000_000, utilisation=0.9, overhead="1GB")
+    memory = kv_capacity(
+        known.LLAMA_8B, gpu_memory=100_000_000_000, utilisation=0.9, overhead="1GB"
+    )
     assert memory.available_bytes == 72_939_477_504
     assert (memory.blocks, memory.kv_tokens) == (34_780, 556_480)
     assert memory.bytes_per_token == memory.bytes_per_token_per_gpu == 131_072

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from reference import fluid
-from reference.systems import Paced, fluid_starts, systems
 
 from kvsteady.model import Cohorts, State, System, Trajectory, iterate
 from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload
+from reference import fluid
+from reference.systems import Paced, fluid_starts, systems
 
 STEP = 1e-9
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference.integer import splitmix64
-from reference.systems import Paced, engine_of, requests_of, systems, whole_starts
 
 from kvsteady.model import State, System, iterate
 from kvsteady.workload import Workload
+from reference.integer import splitmix64
+from reference.systems import Paced, engine_of, requests_of, systems, whole_starts
 
 UNIT = 2**30  # the model counts admission credit in this fraction of a request
 
@@ -29,9 +29,7 @@ def runs_agree(
     policy = None if rate is None or depth is None else Paced(rate, depth)
     units = [None if x is None else Fraction(round(x * UNIT), UNIT) for x in (rate, depth)]
     engine = engine_of(system, start, rate=units[0], depth=units[1], seed=seed)
-    run = iterate(
-        system, steps=steps, start=start, policy=policy, arithmetic="integer", seed=seed
-    )
+    run = iterate(system, steps=steps, start=start, policy=policy, arithmetic="integer", seed=seed)
     looked_at = {0, 1, 2, 3, steps // 3, steps // 2, steps - 1}
     for t in range(steps):
         if t in looked_at:
@@ -49,9 +47,7 @@ def test_greedy_runs_of_random_systems_in_turn(data: st.DataObject) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.data(), st.integers(1, 4000), st.integers(0, 4000))
-def test_capped_runs_of_random_systems_in_turn(
-    data: st.DataObject, rate: int, depth: int
-) -> None:
+def test_capped_runs_of_random_systems_in_turn(data: st.DataObject, rate: int, depth: int) -> None:
     system = data.draw(systems(most=12))
     start = data.draw(whole_starts(system))
     runs_agree(system, start, 250, rate=rate / 999, depth=rate / 999 + depth / 1000)

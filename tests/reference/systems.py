@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 from hypothesis import strategies as st
-from reference.integer import AtRandom, Engine, InTurn
 
 from kvsteady.model import Pace, State, System
 from kvsteady.workload import Workload
+from reference.integer import AtRandom, Engine, InTurn
 
 MOST_OUTPUT = 12
 

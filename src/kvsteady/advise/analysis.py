@@ -112,10 +112,14 @@ class RunCurves(Record, frozen=True):
     """A run from its first iteration: share of KV tokens in use, requests running, requests
     evicted and completed per iteration.
 
-    Long runs are thinned: memory by its maximum, the others by their mean over each stretch.
+    Each point stands for ``stretch`` iterations: memory for their maximum, the others for their
+    mean.
     """
 
     title: str
+    policy: Literal["greedy", "rate cap"]
+    arithmetic: Literal["fluid", "integer"]
+    stretch: int
     memory: Curve
     running: Curve
     evicted: Curve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -30,11 +31,14 @@ def workload_curves(workload: Workload, spectrum: Spectrum, runs: tuple[RunCurve
     )
 
 
-def run_curves(title: str, run: Trajectory, capacity: int) -> RunCurves:
+def run_curves(title: str, policy: Literal["greedy", "rate cap"], run: Trajectory) -> RunCurves:
     """Memory (share of capacity), evictions and completions of a run over iterations."""
     return RunCurves(
         title=title,
-        memory=_stretches(run.memory / capacity, np.max),
+        policy=policy,
+        arithmetic=run.arithmetic,
+        stretch=_stretch(len(run)),
+        memory=_stretches(run.memory / run.system.kv_tokens, np.max),
         running=_stretches(run.running, np.mean),
         evicted=_stretches(run.evicted, np.mean),
         completed=_stretches(run.completed, np.mean),
@@ -47,9 +51,14 @@ def _picked(x: IntArray, y: FloatArray) -> Curve:
     return Curve(x=tuple(map(float, x[place])), y=tuple(map(float, y[place])))
 
 
+def _stretch(iterations: int) -> int:
+    """Iterations that share a point."""
+    return max(1, -(-iterations // POINTS))
+
+
 def _stretches(values: FloatArray, summary: Callable[[FloatArray], np.floating]) -> Curve:
     """One point per stretch of iterations, placed at its start."""
-    width = max(1, -(-values.size // POINTS))
+    width = _stretch(values.size)
     starts = range(0, values.size, width)
     return Curve(
         x=tuple(float(start) for start in starts),

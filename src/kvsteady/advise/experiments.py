@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from kvsteady.advise.analysis import RunSummary
+from kvsteady.advise.analysis import RunCurves, RunSummary
+from kvsteady.advise.curves import run_curves
 from kvsteady.model.iterate import iterate
 from kvsteady.model.state import Cohorts
 from kvsteady.model.system import System
@@ -36,13 +37,16 @@ _COMPLETIONS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Experiments:
-    """Four runs and how they end; ``settled`` is False where the fluid runs were too short."""
+    """Four runs from their middle to their end, the curves of three from their beginning.
+
+    ``settled`` is False where the fluid runs were too short.
+    """
 
     disturbed: Trajectory
     empty: Trajectory
     whole: Trajectory
     capped: Trajectory
-    opening: tuple[Trajectory, Trajectory, Trajectory]
+    curves: tuple[RunCurves, ...]
     settled: bool
 
     @property
@@ -111,10 +115,14 @@ def run_experiments(
         empty=run(Greedy(), tail, warm_up, fluid=True),
         whole=run(Greedy(), many, 4 * longest, fluid=False),
         capped=run(cap, many, 4 * longest, fluid=False),
-        opening=(
-            run(Greedy(), opening, 0, fluid=True, start=nudged),
-            run(Greedy(), opening, 0, fluid=False),
-            run(cap, opening, 0, fluid=False),
+        curves=(
+            run_curves(
+                "greedy, fluid, from a 1% disturbance",
+                "greedy",
+                run(Greedy(), opening, 0, fluid=True, start=nudged),
+            ),
+            run_curves("greedy, whole requests", "greedy", run(Greedy(), opening, 0, fluid=False)),
+            run_curves("rate cap, whole requests", "rate cap", run(cap, opening, 0, fluid=False)),
         ),
         settled=lives * longest >= fold,
     )

@@ -42,7 +42,7 @@ def admissions_in_bursts(rate: float) -> Fraction:
 
 
 def _vllm(system: System, balance: Equilibrium, caps: RateCaps, *, act: bool) -> EngineSettings:
-    config = "vllm 0.33.0, vllm/config/scheduler.py (SchedulerConfig)"
+    config = "vllm 0.33.0, vllm/config/scheduler.py, SchedulerConfig"
     defaults = Setting(
         paste="(defaults)",
         effect="nothing to change; watch vllm:num_preemptions_total",
@@ -53,34 +53,33 @@ def _vllm(system: System, balance: Equilibrium, caps: RateCaps, *, act: bool) ->
     given_up = max(0.0, 1 - fitting / balance.running)
     pace = Setting(
         paste=f"# client: submit at most {caps.steady:.4g} × (iterations per second) requests/s",
-        effect="the rate cap, kept outside the engine: vLLM has no flag that limits admissions "
-        f"per step. Gives up {caps.given_up:.1%} of decode capacity",
+        effect="the rate cap, kept outside the engine: no vLLM flag limits admissions per step. "
+        f"Gives up {caps.given_up:.1%} of decode capacity",
         source="vllm 0.33.0, vllm/v1/core/sched/scheduler.py: admits while memory allows",
     )
     watermark = Setting(
         paste="--watermark 0.05",
         effect="keeps 5% of blocks free at admission: fewer preemptions, not none",
-        source=f"{config}.watermark (since 0.24); vllm-project/vllm pull 44594 reports "
-        "1065 → 187 preemptions",
+        source=f"{config}.watermark, since 0.24; vllm pull 44594: 1065 → 187 preemptions",
     )
     concurrency = Setting(
         paste=f"--max-num-active-seqs {fitting}",
         effect=f"never preempts: {fitting} of the largest request fit. Gives up "
         f"{given_up:.0%} of decode capacity, so only where latency matters more "
         "(before 0.31: --max-num-seqs)",
-        source=f"{config}.max_num_active_seqs (since 0.31)",
+        source=f"{config}.max_num_active_seqs, since 0.31",
     )
     return EngineSettings(
         engine="vLLM",
         version="0.33.0",
         eviction="resume",
-        note="preemption keeps generated tokens and prefills prompt + generated again",
+        note="preempted requests keep their tokens and prefill again",
         settings=(pace, watermark, concurrency) if act else (defaults,),
     )
 
 
 def _sglang(caps: RateCaps, *, act: bool) -> EngineSettings:
-    source = "sglang 0.5.23, sglang/srt/arg_groups/fields/schedule.py (Schedule)"
+    source = "sglang 0.5.23, sglang/srt/arg_groups/fields/schedule.py, Schedule"
     pace = admissions_in_bursts(caps.steady)
     capped = Setting(
         paste=f"--prefill-max-requests {pace.numerator} "
@@ -99,7 +98,7 @@ def _sglang(caps: RateCaps, *, act: bool) -> EngineSettings:
         engine="SGLang",
         version="0.5.23",
         eviction="resume",
-        note="retraction keeps generated tokens and prefills prompt + generated again",
+        note="retracted requests keep their tokens and prefill again",
         settings=(capped,) if act else (defaults,),
     )
 
@@ -118,8 +117,8 @@ def _tensorrt_llm(system: System, balance: Equilibrium, *, act: bool) -> EngineS
         engine="TensorRT-LLM",
         version="main, read in 2026",
         eviction="none" if act else "resume",
-        note="KV cache manager V2 ignores the policy and always uses MAX_UTILIZATION: to keep "
-        "the guarantee, also set kv_cache_config.use_kv_cache_manager_v2: false",
+        note="KV cache manager V2 knows only MAX_UTILIZATION: for the guarantee also set "
+        "kv_cache_config.use_kv_cache_manager_v2: false",
         settings=(
             Setting(
                 paste=f"scheduler_config:\n  capacity_scheduler_policy: {policy}",

@@ -190,9 +190,7 @@ def report(analysis: Path, /, *, html: Path | None = None) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed on request, 2 bad input, 130 interrupted."""
     try:
-        code = app(
-            arguments, exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except (CycloptsError, KvsteadyError) as error:
         sentence = " ".join(str(error).split())

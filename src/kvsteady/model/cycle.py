@@ -10,10 +10,11 @@ import numpy as np
 from kvsteady.errors import InputError
 from kvsteady.model import fluid
 from kvsteady.model.admission import PacedPolicy, pace_of
-from kvsteady.model.iterate import machine
+from kvsteady.model.machines import Arithmetic, machine
 from kvsteady.model.state import Cohorts, State
 from kvsteady.model.system import Eviction, System
-from kvsteady.model.trajectory import Arithmetic, Averages
+from kvsteady.model.trajectory import Averages
+from kvsteady.workload.ranges import whole_number
 
 
 class Search(Enum):
@@ -81,8 +82,9 @@ def find_cycle(
     InputError
         An integer run of random lengths, which has no exact cycle; a number out of range.
     """
-    if limit < 1 or not 0 <= tolerance < 1:
-        raise InputError(f"limit {limit}, tolerance {tolerance}", allowed="limit ≥ 1, 0 ≤ tol < 1")
+    limit = whole_number(limit, "limit", 1, 2**62)
+    if not 0 <= tolerance < 1:
+        raise InputError(f"{tolerance}", field="tolerance", allowed="0 or more, under 1")
     pace = pace_of(policy, system, whole_requests=arithmetic == "integer")
     runner = machine(system, pace, arithmetic, start, seed=0)
     scale = system.kv_tokens / float(system.workload.memory_weights()[0])

@@ -150,7 +150,8 @@ def run(law, pace, capacity, table, mixed, ring, births, clock, level, rows):
 def seek(law, pace, capacity, table, mixed, ring, births, clock, level, tolerance, limit):
     """Brent's search for a recurring state; returns (period or 0, residual).
 
-    Two states are the same when every cohort's amplitude agrees within ``tolerance`` requests.
+    Two states are the same when every cohort's amplitude and the unused admissions agree within
+    ``tolerance`` requests.
     """
     mask = ring.size - 1
     longest = law[3].size
@@ -158,22 +159,25 @@ def seek(law, pace, capacity, table, mixed, ring, births, clock, level, toleranc
     anchor = np.empty(longest)
     for age in range(longest):
         anchor[age] = ring[(clock[TIME] - age) & mask]
+    credit = level[CREDIT]
     steps = 0
     horizon = 1
     for _ in range(limit):
         run(law, pace, capacity, table, mixed, ring, births, clock, level, row)
         steps += 1
-        worst = 0.0
+        # Unused admissions are part of the state; where they are unlimited they are equal.
+        worst = 0.0 if level[CREDIT] == credit else abs(level[CREDIT] - credit)
         # A slot still to be written at the coming iteration counts as age 0: empty in both.
         for age in range(1, longest):
-            worst = max(worst, abs(ring[(clock[TIME] - age) & mask] - anchor[age]))
             if worst > tolerance:
                 break
+            worst = max(worst, abs(ring[(clock[TIME] - age) & mask] - anchor[age]))
         if worst <= tolerance:
             return steps, worst
         if steps == horizon:
             for age in range(longest):
                 anchor[age] = ring[(clock[TIME] - age) & mask]
+            credit = level[CREDIT]
             horizon *= 2
             steps = 0
     return 0, np.inf

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from kvsteady.errors import InputError
 from kvsteady.model import fluid
-from kvsteady.model.admission import Pace, PacedPolicy, pace_of
-from kvsteady.model.machines import FluidMachine, IntegerMachine, Machine
+from kvsteady.model.admission import PacedPolicy, pace_of
+from kvsteady.model.machines import Arithmetic, machine
 from kvsteady.model.state import Cohorts, State
 from kvsteady.model.system import System
-from kvsteady.model.trajectory import Arithmetic, Trajectory
+from kvsteady.model.trajectory import Trajectory
 from kvsteady.progress import Progress, silent
+from kvsteady.workload.ranges import whole_number
 
 # Iterations between two looks at the outside world: progress, Ctrl-C.
 _CHUNK = 1 << 17
@@ -51,9 +51,8 @@ def iterate(
     InputError
         A number out of range, or a start that the system cannot have.
     """
-    for name, value, low in (("steps", steps, 1), ("burn_in", burn_in, 0)):
-        if not low <= value <= _MAX_ROWS:
-            raise InputError(f"{value}", field=name, allowed=f"{low} to {_MAX_ROWS:,}")
+    steps = whole_number(steps, "steps", 1, _MAX_ROWS)
+    burn_in = whole_number(burn_in, "burn_in", 0, _MAX_ROWS)
     pace = pace_of(policy, system, whole_requests=arithmetic == "integer")
     runner = machine(system, pace, arithmetic, start, seed)
     rows = np.empty((steps, fluid.COLUMNS))
@@ -70,22 +69,3 @@ def iterate(
         progress(done, total)
     rows.flags.writeable = False
     return Trajectory(system, pace, arithmetic, start, seed, burn_in, rows)
-
-
-def machine(
-    system: System,
-    pace: Pace,
-    arithmetic: Arithmetic,
-    start: State | Cohorts | None,
-    seed: int,
-) -> Machine:
-    """Set up the kernel's arrays for a run."""
-    if arithmetic == "fluid":
-        return FluidMachine(system, pace, start)
-    if arithmetic != "integer":
-        raise InputError(f"{arithmetic!r}", field="arithmetic", allowed="fluid, integer")
-    if isinstance(start, Cohorts):
-        raise InputError("cohorts are fluid", field="start", allowed="a State of whole requests")
-    if not 0 <= seed < 2**62:
-        raise InputError(f"{seed}", field="seed", allowed="0 to 2^62 − 1")
-    return IntegerMachine(system, pace, start, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from kvsteady.model import fluid, integer
 from kvsteady.model.admission import Pace
 from kvsteady.model.state import Cohorts, State
 from kvsteady.model.system import System
+from kvsteady.workload.ranges import whole_number
+
+Arithmetic = Literal["fluid", "integer"]
 
 _MAX_ENTRIES = 50_000_000
 
@@ -227,6 +230,23 @@ class IntegerMachine:
             entry = int(self._pool[entry, integer.OLDER])
         table = np.array(found[::-1], dtype=np.int64).reshape(-1, 3)
         return State(frozen_ints(table[:, 0]), frozen_ints(table[:, 1]), frozen_floats(table[:, 2]))
+
+
+def machine(
+    system: System,
+    pace: Pace,
+    arithmetic: Arithmetic,
+    start: State | Cohorts | None,
+    seed: int,
+) -> Machine:
+    """Set up the kernel's arrays for a run."""
+    if arithmetic == "fluid":
+        return FluidMachine(system, pace, start)
+    if arithmetic != "integer":
+        raise InputError(f"{arithmetic!r}", field="arithmetic", allowed="fluid, integer")
+    if isinstance(start, Cohorts):
+        raise InputError("cohorts are fluid", field="start", allowed="a State of whole requests")
+    return IntegerMachine(system, pace, start, whole_number(seed, "seed", 0, 2**62 - 1))
 
 
 def _power_of_two(least: int) -> int:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
 from kvsteady.errors import InputError
-from kvsteady.model.system import System
+from kvsteady.model.system import MAX_KV_TOKENS, System
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,10 @@ class State:
             raise InputError("no such class", field="row", allowed=f"0 to {len(workload) - 1}")
         if ((self.age < 0) | (self.age >= workload.output[self.row])).any():
             raise InputError("an age is out of range", field="age", allowed="0 ≤ age < output")
-        if not np.isfinite(self.mass).all() or (self.mass < 0).any():
-            raise InputError("a mass is negative or not finite", field="mass", allowed="0 or more")
+        if not ((self.mass >= 0) & (self.mass <= MAX_KV_TOKENS)).all():  # NaN fails too
+            raise InputError(
+                "a mass is out of range", field="mass", allowed=f"0 to {MAX_KV_TOKENS:,} requests"
+            )
         if whole_requests and (self.mass != np.rint(self.mass)).any():
             raise InputError("not a whole number of requests", field="mass")
 
@@ -70,6 +72,8 @@ class Cohorts:
     def of(cls, amplitude: npt.ArrayLike) -> Cohorts:
         """Check and keep a copy: finite, 0 or more."""
         kept = frozen_floats(amplitude)
-        if not np.isfinite(kept).all() or (kept < 0).any():
-            raise InputError("negative or not finite", field="amplitude", allowed="0 or more")
+        if not ((kept >= 0) & (kept <= MAX_KV_TOKENS)).all():  # NaN fails too
+            raise InputError(
+                "out of range", field="amplitude", allowed=f"0 to {MAX_KV_TOKENS:,} requests"
+            )
         return cls(kept)

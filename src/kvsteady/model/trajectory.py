@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -11,10 +10,9 @@ from kvsteady.arrays import FloatArray
 from kvsteady.errors import InputError
 from kvsteady.model import fluid
 from kvsteady.model.admission import Pace
+from kvsteady.model.machines import Arithmetic, machine
 from kvsteady.model.state import Cohorts, State
 from kvsteady.model.system import Eviction, System
-
-Arithmetic = Literal["fluid", "integer"]
 
 
 @dataclass(frozen=True)
@@ -111,8 +109,6 @@ class Trajectory:
         """
         if not 0 <= iteration <= len(self):
             raise InputError(f"{iteration}", field="iteration", allowed=f"0 to {len(self)}")
-        from kvsteady.model.iterate import machine  # the two files need each other at run time
-
         runner = machine(self.system, self.pace, self.arithmetic, self.start, self.seed)
         left = self.burn_in + iteration
         while left:

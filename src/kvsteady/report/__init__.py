@@ -1,1 +1,21 @@
-"""."""
+"""A saved analysis, shown: as text for the terminal, as figures, as one HTML file.
+
+Every output renders the same `Analysis`; nothing is analysed here. Figures are dicts as Plotly
+reads them, with colours named by role until `painted` fills them in.
+"""
+
+from kvsteady.report.html import render_html
+from kvsteady.report.palette import painted
+from kvsteady.report.plots import Plot, report_plots
+from kvsteady.report.save import check_destination, save
+from kvsteady.report.terminal import render_terminal
+
+__all__ = [
+    "Plot",
+    "check_destination",
+    "painted",
+    "render_html",
+    "render_terminal",
+    "report_plots",
+    "save",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kvsteady.advise.analysis import Analysis, RunSummary
 from kvsteady.report.numbers import counted, modulus, quantity, share
-from kvsteady.report.trajectories import stretch
 
 _SHAPE = {
     "decreasing": "They decrease with age, which by itself proves stability.",
@@ -15,7 +14,7 @@ _SHAPE = {
 
 def runs_caption(analysis: Analysis) -> str:
     """Of the trajectories."""
-    width = stretch(analysis.curves.runs[0])
+    width = analysis.curves.runs[0].stretch
     points = (
         f"Each point stands for {width} iterations: memory by its maximum, the rest by their mean."
         if width > 1
@@ -45,8 +44,8 @@ def orbits_caption(analysis: Analysis) -> str:
     """Of the orbit family."""
     if len(analysis.orbits) == 1:
         family = (
-            "The only orbit known in closed form is the eviction-free one: the output lengths "
-            "have no common divisor."
+            "The only orbit known in closed form is the eviction-free one: the gcd of the output "
+            "lengths is 1."
         )
     else:
         last = analysis.orbits[-1]
@@ -56,7 +55,7 @@ def orbits_caption(analysis: Analysis) -> str:
             f"{share(last.share_of_x_star)} of x* at a gap of {last.period:,}{near}."
         )
     return (
-        f"{family} Crosses show where greedy runs end when evictions restart; the cap holds "
+        f"{family} The crosses are where greedy runs end when evictions restart; the cap holds "
         f"{share(analysis.rate_cap / analysis.x_star)}, reserving the full length of every request "
         f"{share(analysis.reservation_throughput / analysis.x_star)}."
     )
@@ -66,14 +65,18 @@ def modes_caption(analysis: Analysis) -> str:
     """Of both views of the spectrum."""
     modes, degree = analysis.curves.modes, analysis.curves.degree
     shown = sum(2 if im > 1e-9 else 1 for _, im in modes)
-    outside = analysis.roots_outside
-    verdict = (
-        "too close to the circle to count those outside"
-        if outside is None
-        else f"{outside:,} of all roots {'lies' if outside == 1 else 'lie'} outside"
-    )
+    match analysis.roots_outside:
+        case None:
+            where = "too close to the circle to count those outside"
+        case 0:
+            where = "none of all roots lies outside"
+        case 1:
+            where = "1 of all roots lies outside"
+        case outside:
+            where = f"{outside:,} of all roots lie outside"
+    leading = "" if shown == degree else ", the leading ones found"
     return (
-        f"Shown: {shown:,} of {counted(degree, 'root')}, the leading ones found; {verdict}. A root "
+        f"Shown: {shown:,} of {counted(degree, 'root')}{leading}; {where}. A root "
         "outside the circle is a disturbance of admissions that grows, one inside a disturbance "
         f"that dies out; the largest modulus is {modulus(analysis.spectral_radius)}."
     )

@@ -7,9 +7,11 @@ from typing import Final, Literal
 
 from kvsteady.advise.analysis import Analysis
 from kvsteady.advise.verdict import Verdict
-from kvsteady.report.numbers import counted, iterations, modulus, quantity, share
+from kvsteady.report.numbers import counted, modulus, quantity, share
 
 Tone = Literal["good", "calm", "watch", "act"]
+
+_RATE: Final = "per iteration"
 
 EVICTION: Final = {
     "restart": "evicted requests lose their progress and start again",
@@ -21,10 +23,11 @@ EVICTION: Final = {
 
 @dataclass(frozen=True)
 class Fact:
-    """One number: what it is, its value, and what to know about it."""
+    """One number: what it is, its value and unit, and what to know about it."""
 
     label: str
     value: str
+    unit: str
     note: str
 
 
@@ -48,21 +51,23 @@ def key_numbers(analysis: Analysis) -> tuple[Fact, ...]:
         Fact(
             "gcd of output lengths",
             f"{analysis.gcd:,}",
-            "reported as what it is: above 1 cohorts can lock, but 1 alone is not stability",
+            "",
+            "reported as what it is: 1 alone is not stability",
         ),
         _worst(analysis),
         _restart(analysis),
         _resume(analysis),
         Fact(
             "Rate cap",
-            f"{quantity(analysis.rate_cap)} requests/iteration",
+            quantity(analysis.rate_cap),
+            _RATE,
             f"gives up {share(max(0.0, analysis.rate_cap_given_up))} of decode capacity",
         ),
         Fact(
-            "Reserving full length",
-            f"{quantity(analysis.reservation_throughput)} requests/iteration",
-            f"{share(analysis.reservation_throughput / analysis.x_star)} of x*: never evicts, "
-            "at the price of memory held empty",
+            "Reserving all tokens",
+            quantity(analysis.reservation_throughput),
+            _RATE,
+            f"{share(analysis.reservation_throughput / analysis.x_star)} of x*; never evicts",
         ),
     )
 
@@ -102,45 +107,48 @@ def _equilibrium(analysis: Analysis) -> Fact:
         else ""
     )
     return Fact(
-        "Eviction-free rate x*",
-        f"{quantity(analysis.x_star)} requests/iteration",
-        f"{blocks}{quantity(analysis.running)} requests running",
+        "Eviction-free, x*",
+        quantity(analysis.x_star),
+        _RATE,
+        f"{blocks}{quantity(analysis.running)} running",
     )
 
 
 def _radius(analysis: Analysis) -> Fact:
     degree, outside = analysis.curves.degree, analysis.roots_outside
     if degree == 0:
-        return Fact("Spectral radius", "no modes", "every request completes in one iteration")
+        return Fact("Spectral radius", "no modes", "", "every request completes in one iteration")
     if outside is None:
         low, high = modulus(analysis.spectral_radius_low), modulus(analysis.spectral_radius_high)
         roots = f"between {low} and {high}: too close to 1 to count roots outside"
     else:
-        roots = f"{outside:,} of {counted(degree, 'root')} outside the unit circle"
+        roots = f"{outside:,} of {counted(degree, 'root')} outside"
     doubling, halving = analysis.doubling_iterations, analysis.halving_iterations
     if doubling is not None:
-        speed = f"; disturbances double every {iterations(doubling)}"
+        speed = f"; doubles every {quantity(doubling)} iterations"
     elif halving is not None:
-        speed = f"; disturbances halve every {iterations(halving)}"
+        speed = f"; halves every {quantity(halving)} iterations"
     else:
         speed = ""
-    return Fact("Spectral radius", modulus(analysis.spectral_radius), roots + speed)
+    return Fact("Spectral radius", modulus(analysis.spectral_radius), "", roots + speed)
 
 
 def _period(analysis: Analysis) -> Fact:
     if analysis.dominant_period is None:
-        return Fact("Dominant period", "none", "the leading mode does not oscillate")
+        return Fact("Dominant period", "none", "", "the leading mode does not oscillate")
     return Fact(
         "Dominant period",
-        iterations(analysis.dominant_period),
-        "of the leading mode near equilibrium, not of the cycle it ends in",
+        quantity(analysis.dominant_period),
+        "iterations",
+        "of the leading mode near equilibrium",
     )
 
 
 def _worst(analysis: Analysis) -> Fact:
     return Fact(
         "Worst cycle (restart)",
-        f"{quantity(analysis.worst_cycle_throughput)} requests/iteration",
+        quantity(analysis.worst_cycle_throughput),
+        _RATE,
         f"{share(analysis.worst_cycle_throughput / analysis.x_star)} of x*; "
         f"{analysis.worst_cycle_source}",
     )
@@ -149,17 +157,18 @@ def _worst(analysis: Analysis) -> Fact:
 def _restart(analysis: Analysis) -> Fact:
     return Fact(
         "Loss under restart",
-        f"{share(analysis.restart_loss)} of completions",
-        "if evicted requests lose their progress; where greedy ends in the fluid model",
+        share(analysis.restart_loss),
+        "of completions",
+        "where evicted requests lose their progress",
     )
 
 
 def _resume(analysis: Analysis) -> Fact:
     tax, each = analysis.resume.recompute_tax, analysis.resume.evictions_per_completion
-    value = "not yet estimated" if tax is None else f"{share(tax)} of prefill is recomputed"
     return Fact(
         "Cost under resume",
-        value,
-        f"if generated tokens are kept; {quantity(each, 3)} evictions per completion; "
+        "not yet estimated" if tax is None else share(tax),
+        "" if tax is None else "of prefill recomputed",
+        f"where generated tokens are kept; {quantity(each, 3)} evictions per completion; "
         f"{analysis.resume.source}",
     )

@@ -1,4 +1,4 @@
-"""Figures of the law of lengths, of its spectrum, and of the orbits."""
+"""Figures of the law of lengths and of its spectrum."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 from kvsteady.advise.analysis import Analysis, Curve
-from kvsteady.report.layout import Figure, axis, figure, legend_key, level, line, top_of
+from kvsteady.report.layout import Figure, axis, figure, level, line, top_of
 from kvsteady.report.numbers import quantity
-from kvsteady.report.plain import in_figure
 
 # Imaginary parts up to this are rounding: the root is real and has no conjugate.
 _REAL = 1e-9
@@ -45,7 +44,11 @@ def survival_weights(analysis: Analysis) -> Figure:
     return figure(
         [w, scale],
         height=340,
-        xaxis=axis("age: iterations since admission", rangemode="tozero"),
+        xaxis=axis(
+            "age: iterations since admission",
+            rangemode="tozero",
+            dtick=1 if short else None,
+        ),
         yaxis=axis("w: tokens per admission", range=[0, top], fixedrange=True),
         yaxis2=axis(
             "x*·w: KV tokens at that age",
@@ -135,85 +138,8 @@ def circle_distance(analysis: Analysis) -> Figure:
             tickvals=[0, 0.25, 0.5, 0.75, 1],
             ticktext=["0", "π/4", "π/2", "3π/4", "π"],
         ),
-        yaxis=axis("|z| − 1", range=[low, high]),
+        yaxis=axis("|z| − 1", range=[low, high], exponentformat="power"),
     )
-
-
-def orbit_family(analysis: Analysis) -> Figure:
-    """Throughput against the gap between cohorts, and where greedy runs end."""
-    orbits = analysis.orbits
-    gaps = [orbit.period for orbit in orbits]
-    shares = [100 * orbit.share_of_x_star for orbit in orbits]
-    ends = [run for run in analysis.runs if run.policy == "greedy"]
-    end_shares = [100 * run.throughput / analysis.x_star for run in ends]
-    family = line(
-        gaps,
-        shares,
-        "@balance",
-        name="orbits with a cohort every so many iterations",
-        mode="lines+markers",
-        marker={"size": 8, "color": "@balance"},
-        text=[in_figure(orbit.name) for orbit in orbits],
-        hovertemplate="%{text}<br>%{y:.1f}% of x*<extra></extra>",
-    )
-    marks = {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [f"{run.arithmetic}<br>{_START[run.start]}" for run in ends],
-        "y": end_shares,
-        "xaxis": "x2",
-        "name": "where greedy runs end",
-        "marker": {"size": 12, "symbol": "x", "color": "@greedy"},
-        "hovertemplate": "greedy, %{x}<br>ends at %{y:.1f}% of x*<extra></extra>",
-    }
-    cap = 100 * analysis.rate_cap / analysis.x_star
-    reserve = 100 * analysis.reservation_throughput / analysis.x_star
-    lowest = min([reserve, cap, *shares, *end_shares])
-    keys = (
-        legend_key("rate cap", "@cap", "dash"),
-        legend_key("reserving full length", "@muted", "dot"),
-    )
-    return figure(
-        [family, marks, *keys],
-        height=400,
-        showlegend=True,
-        shapes=[level(cap, "@cap", "dash"), level(reserve, "@muted", "dot")],
-        xaxis=axis(
-            "gap between cohorts, iterations",
-            type="log",
-            domain=[0, 0.62],
-            **_gap_ticks(gaps),
-        ),
-        xaxis2=axis(
-            "start of the run",
-            domain=[0.68, 1],
-            type="category",
-            range=[-0.6, len(ends) - 0.4],
-            showgrid=False,
-        ),
-        yaxis=axis(
-            "throughput, % of x*", range=[lowest - 0.12 * (105 - lowest), 103], ticksuffix="%"
-        ),
-    )
-
-
-_START = {"disturbed equilibrium": "nudged", "empty": "empty"}
-
-
-def _gap_ticks(gaps: list[int]) -> dict[str, Any]:
-    """Ticks at the gaps themselves, thinned so that labels keep apart."""
-    kept: list[int] = []
-    for gap in gaps:
-        if not kept or gap >= 1.9 * kept[-1]:
-            kept.append(gap)
-    low, high = math.log10(gaps[0]), math.log10(gaps[-1])
-    air = max(0.05 * (high - low), 0.1)
-    return {
-        "tickvals": kept,
-        "ticktext": [f"{gap:,}" for gap in kept],
-        "tickangle": 0,
-        "range": [low - air, high + air],
-    }
 
 
 def _survival(law: Curve, mean: float, tokens: str, probability: str) -> Figure:

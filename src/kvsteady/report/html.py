@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Final
 
@@ -11,10 +10,11 @@ import msgspec
 
 from kvsteady.advise.analysis import Analysis
 from kvsteady.extras import import_extra
-from kvsteady.report import captions, figures, sections, trajectories
+from kvsteady.report import sections
 from kvsteady.report.layout import Figure
 from kvsteady.report.palette import DARK, LIGHT, as_css
 from kvsteady.report.plain import escaped
+from kvsteady.report.plots import Plot, plot_sections, report_plots
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -37,15 +37,6 @@ _PAGE: Final = """<!doctype html>
 </body>
 </html>
 """
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One or more panels under one heading and caption; panels have a heading of their own."""
-
-    heading: str
-    caption: str
-    panels: tuple[tuple[str, Figure], ...]
 
 
 def render_html(analysis: Analysis) -> str:
@@ -79,69 +70,6 @@ def render_html(analysis: Analysis) -> str:
         plots,
         analysis=analysis,
     )
-
-
-def report_plots(analysis: Analysis) -> tuple[Plot, ...]:
-    """The figures of the report, in order; those that would be empty are left out."""
-    runs = tuple(
-        (run.title, trajectories.trajectory(analysis, run)) for run in analysis.curves.runs
-    )
-    found = [
-        Plot("Runs of the exact model", captions.runs_caption(analysis), runs),
-        Plot(
-            "Requests completed",
-            captions.completions_caption(analysis),
-            (("", trajectories.completions(analysis)),),
-        ),
-        Plot(
-            "Orbits, and where greedy ends",
-            captions.orbits_caption(analysis),
-            (("", figures.orbit_family(analysis)),),
-        ),
-        Plot(
-            "Spectrum",
-            captions.modes_caption(analysis),
-            (
-                ("Around the unit circle", figures.unit_circle(analysis)),
-                ("Distance from the unit circle", figures.circle_distance(analysis)),
-            ),
-        ),
-        Plot(
-            "Survival weights",
-            captions.weights_caption(analysis),
-            (("", figures.survival_weights(analysis)),),
-        ),
-        Plot(
-            "Lengths",
-            captions.law_caption(analysis),
-            (
-                ("Output lengths", figures.output_law(analysis)),
-                ("Prompt lengths", figures.prompt_law(analysis)),
-            ),
-        ),
-    ]
-    empty = {
-        "Runs of the exact model": not analysis.curves.runs,
-        "Requests completed": not analysis.curves.runs,
-        "Orbits, and where greedy ends": not analysis.orbits,
-        "Spectrum": not analysis.curves.modes,
-    }
-    return tuple(plot for plot in found if not empty.get(plot.heading, False))
-
-
-def plot_sections(plots: Iterable[Plot]) -> Iterable[str]:
-    """Each plot with heading, caption and places for its panels."""
-    for number, plot in enumerate(plots):
-        panels = "".join(
-            f"<div>{f'<h4>{escaped(title)}</h4>' if title else ''}"
-            f'<div class="plot" data-figure="{number}.{place}"></div></div>'
-            for place, (title, _) in enumerate(plot.panels)
-        )
-        kind = ' class="panels"' if len(plot.panels) > 1 else ""
-        yield (
-            f"<figure><h3>{escaped(plot.heading)}</h3>"
-            f"<figcaption>{escaped(plot.caption)}</figcaption><div{kind}>{panels}</div></figure>"
-        )
 
 
 def page(title: str, body: str, plots: Sequence[Plot], *, analysis: Analysis) -> str:

@@ -19,7 +19,7 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "linecolor": "@line",
         "zeroline": False,
         "ticks": "",
-        "exponentformat": "power",
+        "exponentformat": "none",
         "separatethousands": True,
         **more,
     }

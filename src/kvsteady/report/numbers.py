@@ -12,15 +12,16 @@ def quantity(value: float, digits: int = 4) -> str:
     if value == 0 or 1e-4 <= abs(value) < 10**digits:
         shift = 0 if value == 0 else math.floor(math.log10(abs(value)))
         text = f"{value:,.{max(0, digits - 1 - shift)}f}"
-        return text.partition(".")[0] if value == round(value) else text
+        whole = math.isclose(value, round(value), rel_tol=1e-9)
+        return text.partition(".")[0] if whole else text
     return f"{value:,.0f}" if abs(value) >= 1 else f"{value:.{digits - 1}g}"
 
 
 def share(value: float) -> str:
-    """A fraction as a percentage; what rounding would hide is said to be below it."""
-    if 0 < value < 0.0005:
-        return "< 0.1%"
-    return "0%" if value == 0 else f"{value:.1%}"
+    """A fraction as a percentage; rounding errors are 0%, what is small is said to be below."""
+    if abs(value) < 1e-9:
+        return "0%"
+    return "< 0.1%" if 0 < value < 0.0005 else f"{value:.1%}"
 
 
 def modulus(value: float) -> str:
@@ -28,11 +29,6 @@ def modulus(value: float) -> str:
     distance = abs(value - 1)
     places = 3 if distance == 0 else min(12, max(2, 2 - math.floor(math.log10(distance))))
     return f"{value:.{places}f}"
-
-
-def iterations(value: float) -> str:
-    """A number of iterations, in words."""
-    return f"{quantity(float(f'{value:.4g}'))} iteration{'' if value == 1 else 's'}"
 
 
 def counted(number: int, thing: str) -> str:

@@ -43,7 +43,7 @@
     draw();
   };
 
-  document.getElementById("save").addEventListener("click", () => {
+  document.getElementById("save")?.addEventListener("click", () => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([read("analysis")], { type: "application/json" }));
     link.download = "analysis.json";

@@ -28,7 +28,8 @@ def heading(analysis: Analysis) -> str:
 def numbers(analysis: Analysis) -> str:
     """The key numbers as cards."""
     cards = "".join(
-        f'<div><dt>{escaped(fact.label)}</dt><dd class="value">{escaped(fact.value)}</dd>'
+        f'<div><dt>{escaped(fact.label)}</dt><dd class="value">{escaped(fact.value)} '
+        f'<span class="unit">{escaped(fact.unit)}</span></dd>'
         f'<dd class="note">{escaped(fact.note)}</dd></div>'
         for fact in key_numbers(analysis)
     )

@@ -44,11 +44,13 @@ def trajectory(analysis: Analysis, run: RunCurves) -> Figure:
             domain=[max(0.0, top - height), top],
             range=[0, 108 if row == "memory" else _top(analysis, row)],
             nticks=4,
+            exponentformat="SI",
+            minexponent=4,
             ticksuffix="%" if row == "memory" else "",
         )
         # Same width of labels in every panel, or panels side by side would not line up.
         layout[f"yaxis{number}"] |= {"automargin": False}
-        layout[f"yaxis{number}"]["title"]["standoff"] = 2
+        layout[f"yaxis{number}"]["title"] = {"text": title, "standoff": 4, "font": {"size": 13}}
     layout["xaxis"] = axis(
         "iteration",
         range=[0, _end(analysis)],
@@ -81,10 +83,10 @@ def completions(analysis: Analysis) -> Figure:
         for rate, name, color in (*rates, worst)
     ]
     for run in analysis.curves.runs:
-        fluid = "fluid" in run.title
+        fluid = run.arithmetic == "fluid"
         traces.append(
             line(
-                *_sums(run.completed),
+                *_sums(run),
                 _color(run),
                 name=in_figure(run.title),
                 line={
@@ -105,22 +107,15 @@ def completions(analysis: Analysis) -> Figure:
     )
 
 
-def stretch(run: RunCurves) -> int:
-    """Iterations that one point of the run's curves stands for."""
-    x = run.completed.x
-    return round(x[1] - x[0]) if len(x) > 1 else 1
-
-
 def _color(run: RunCurves) -> str:
-    return "@cap" if run.title.startswith("rate cap") else "@greedy"
+    return "@cap" if run.policy == "rate cap" else "@greedy"
 
 
-def _sums(curve: Curve) -> tuple[list[float], list[float]]:
-    """The curve of means summed up, at the end of each stretch."""
-    width = curve.x[1] - curve.x[0] if len(curve.x) > 1 else 1.0
+def _sums(run: RunCurves) -> tuple[list[float], list[float]]:
+    """Requests completed so far, at the end of each stretch."""
     return (
-        [0.0, *(start + width for start in curve.x)],
-        [0.0, *accumulate(width * mean for mean in curve.y)],
+        [0.0, *(start + run.stretch for start in run.completed.x)],
+        [0.0, *accumulate(run.stretch * mean for mean in run.completed.y)],
     )
 
 
@@ -129,4 +124,4 @@ def _top(analysis: Analysis, row: str) -> float:
 
 
 def _end(analysis: Analysis) -> float:
-    return max((run.completed.x[-1] + stretch(run) for run in analysis.curves.runs), default=1.0)
+    return max((run.completed.x[-1] + run.stretch for run in analysis.curves.runs), default=1.0)

@@ -175,7 +175,10 @@ def _spectral_radius(weights: FloatArray) -> tuple[float, float, complex]:
         if count is None:
             break  # a root within rounding of this circle: what is enclosed so far stands
         low, high = (low, radius) if count == 0 else (radius, high)
-    if modes.size and low <= abs(modes[0]) <= high:
+    if not modes.size:  # the ring was that narrow from the start
+        modes = leading_roots(weights, math.sqrt(low * high))
+    slack = 1 + _ENCLOSURE
+    if modes.size and low / slack <= abs(modes[0]) <= high * slack:
         return low, high, complex(modes[0])
     return low, high, complex(math.sqrt(low * high))
 

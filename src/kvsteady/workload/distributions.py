@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
 from kvsteady.errors import InputError, shown
-from kvsteady.workload.law import MAX_OUTPUT, MAX_PROMPT, Workload
+from kvsteady.workload.law import Workload
+from kvsteady.workload.ranges import MAX_OUTPUT, MAX_PROMPT
 
 # Probability cut off at the far end of an unbounded law; what is cut goes to the last length.
 _TAIL = 1e-9

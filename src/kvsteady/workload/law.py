@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -12,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
-from kvsteady.errors import InputError, shown
+from kvsteady.errors import InputError
 from kvsteady.workload.arrivals import Arrivals
-
-MAX_PROMPT = 2**24
-MAX_OUTPUT = 2**20
-PROMPT_RANGE = f"whole number from 0 to {MAX_PROMPT:,}"
-OUTPUT_RANGE = f"whole number from 1 to {MAX_OUTPUT:,}"
-_SHARE_TOLERANCE = 1e-6
-_TICKETS = 2**53
+from kvsteady.workload.ranges import (
+    MAX_OUTPUT,
+    MAX_PROMPT,
+    MAX_TICKETS,
+    check_range,
+    tickets_of,
+    whole_number,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +87,9 @@ class Workload:
                 field="share",
                 allowed="a share for every class, or for none",
             )
-        prompts = [_whole(row[0], "prompt", 0, MAX_PROMPT) for row in rows]
-        outputs = [_whole(row[1], "output", 1, MAX_OUTPUT) for row in rows]
-        tickets = _tickets([row[2] for row in rows]) if with_share else [1] * len(rows)
+        prompts = [whole_number(row[0], "prompt", 0, MAX_PROMPT) for row in rows]
+        outputs = [whole_number(row[1], "output", 1, MAX_OUTPUT) for row in rows]
+        tickets = tickets_of([row[2] for row in rows]) if with_share else [1] * len(rows)
         label = name or " + ".join(f"{p}:{o}" for p, o in zip(prompts, outputs, strict=True))
         return cls.from_counts(prompts, outputs, tickets, name=label)
 
@@ -117,9 +117,9 @@ class Workload:
         )
         if not counts.size or counts.sum() <= 0:
             raise InputError("no request in it", allowed="one request or more")
-        _check_range(prompts, "prompt", 0, MAX_PROMPT)
-        _check_range(outputs, "output", 1, MAX_OUTPUT)
-        _check_range(counts, "count", 0, _TICKETS)
+        check_range(prompts, "prompt", 0, MAX_PROMPT)
+        check_range(outputs, "output", 1, MAX_OUTPUT)
+        check_range(counts, "count", 0, MAX_TICKETS)
         key = outputs * (MAX_PROMPT + 1) + prompts
         distinct, place = np.unique(key, return_inverse=True)
         tickets = np.zeros(distinct.size, dtype=np.int64)
@@ -244,7 +244,7 @@ class Workload:
 
         Arrivals are cut likewise. Raises `InputError` unless ``max_tokens`` is 1 or more.
         """
-        cap = _whole(max_tokens, "max_tokens", 1, MAX_OUTPUT)
+        cap = whole_number(max_tokens, "max_tokens", 1, MAX_OUTPUT)
         cut = int(self.tickets[self.output > cap].sum())
         if not cut:
             return self
@@ -269,55 +269,3 @@ def _tail_sums(output: IntArray, mass: FloatArray) -> FloatArray:
     at = np.bincount(output, weights=mass).astype(np.float64)
     tails: FloatArray = np.cumsum(at[::-1])[::-1][1:]
     return tails
-
-
-def _whole(value: object, name: str, low: int, high: int) -> int:
-    """Check one whole number, given as an int or an integral float."""
-    allowed = f"whole number from {low} to {high:,}"
-    plain: object = value.item() if isinstance(value, np.generic) else value
-    if isinstance(plain, bool) or not isinstance(plain, int | float):
-        raise InputError(f"{shown(plain)} is not a number", field=name, allowed=allowed)
-    if not low <= plain <= high or plain != int(plain):  # NaN fails the first
-        raise InputError(f"{shown(plain)} is out of range", field=name, allowed=allowed)
-    return int(plain)
-
-
-def _check_range(values: IntArray, name: str, low: int, high: int) -> None:
-    bad = np.flatnonzero((values < low) | (values > high))
-    if bad.size:
-        raise InputError(
-            f"{values[bad[0]]} is out of range",
-            field=name,
-            allowed=f"whole number from {low} to {high:,}",
-        )
-
-
-def _tickets(shares: Sequence[object]) -> list[int]:
-    """Whole-number weights in the exact proportion of the shares."""
-    exact: list[Fraction] = []
-    for share in shares:
-        try:
-            # repr: the decimal that was typed (0.3), not its binary neighbour.
-            plain = share.item() if isinstance(share, np.generic) else share
-            value = plain if isinstance(plain, Fraction) else Fraction(repr(plain))
-        except (ValueError, ZeroDivisionError):
-            raise InputError(f"{shown(share)} is not a number", field="share") from None
-        if not 0 < value <= 1:
-            raise InputError(
-                f"{shown(share)} is out of range", field="share", allowed="above 0, at most 1"
-            )
-        exact.append(value)
-    total = sum(exact, Fraction(0))
-    if abs(total - 1) > _SHARE_TOLERANCE:
-        raise InputError(
-            f"shares sum to {float(total):.6g}, not to 1",
-            field="share",
-            allowed="shares that sum to 1, fractions such as 1/3 included",
-        )
-    common = math.lcm(*(value.denominator for value in exact))
-    tickets = [int(value * common) for value in exact]
-    divisor = math.gcd(*tickets)
-    tickets = [ticket // divisor for ticket in tickets]
-    if sum(tickets) > _TICKETS:
-        tickets = [max(1, round(float(value / total) * 2**40)) for value in exact]
-    return tickets

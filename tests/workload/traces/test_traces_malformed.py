@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kvsteady.errors import InputError
-from kvsteady.workload.law import OUTPUT_RANGE, PROMPT_RANGE
+from kvsteady.workload.ranges import OUTPUT_RANGE, PROMPT_RANGE
 from kvsteady.workload.traces import Columns, read_trace, recognise
 
 Write = Callable[..., Path]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvsteady.workload.law import MAX_OUTPUT, MAX_PROMPT
+from kvsteady.workload.ranges import MAX_OUTPUT, MAX_PROMPT
 from kvsteady.workload.traces.checks import Batch
 from kvsteady.workload.traces.tally import Record, Tally
 

@@ -52,9 +52,7 @@ PRESETS = {
     ),
     "chat": Preset(
         "short-prompt chat: prompts 20–400 uniform, geometric outputs (mean 180) cut at 1,024",
-        lambda: independent(
-            Lengths.uniform(20, 400), Lengths.geometric(180.0), max_tokens=1024
-        ),
+        lambda: independent(Lengths.uniform(20, 400), Lengths.geometric(180.0), max_tokens=1024),
     ),
 }
 

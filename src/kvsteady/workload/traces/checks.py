@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from kvsteady.arrays import FloatArray
 from kvsteady.errors import InputError, shown
-from kvsteady.workload.law import MAX_OUTPUT, MAX_PROMPT, OUTPUT_RANGE, PROMPT_RANGE
+from kvsteady.workload.ranges import MAX_OUTPUT, MAX_PROMPT, OUTPUT_RANGE, PROMPT_RANGE
 from kvsteady.workload.traces.columns import PER_SECOND, Columns
 from kvsteady.workload.traces.source import Doubt
 

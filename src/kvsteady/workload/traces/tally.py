@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from kvsteady.arrays import IntArray
 from kvsteady.workload.arrivals import Arrivals
-from kvsteady.workload.law import MAX_PROMPT
+from kvsteady.workload.ranges import MAX_PROMPT
 from kvsteady.workload.traces.checks import Batch
 
 T = TypeVar("T", np.float64, np.int32)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from kvsteady.errors import InputError
-from kvsteady.workload.law import MAX_OUTPUT, MAX_PROMPT, OUTPUT_RANGE, PROMPT_RANGE
+from kvsteady.workload.ranges import MAX_OUTPUT, MAX_PROMPT, OUTPUT_RANGE, PROMPT_RANGE
 from kvsteady.workload.traces.checks import BATCH_ROWS, Batch, length, seconds_reader, time_range
 from kvsteady.workload.traces.containers.json_stream import items
 from kvsteady.workload.traces.peek import Peek

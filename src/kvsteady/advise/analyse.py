@@ -15,7 +15,7 @@ from kvsteady.advise.analysis import (
     WorkloadSummary,
 )
 from kvsteady.advise.counsel import Findings, counsel
-from kvsteady.advise.curves import run_curves, workload_curves
+from kvsteady.advise.curves import workload_curves
 from kvsteady.advise.experiments import run_experiments
 from kvsteady.advise.settings import engine_settings
 from kvsteady.advise.verdict import decide
@@ -25,17 +25,13 @@ from kvsteady.theory.caps import rate_caps, reservation_rate
 from kvsteady.theory.equilibrium import equilibrium
 from kvsteady.theory.orbits import pulse_cycle, pulse_family
 from kvsteady.theory.spectrum import Monotone, Spectrum, Stability, spectrum
+from kvsteady.workload.ranges import whole_number
 
 _MONOTONE: Final[dict[Monotone, Literal["decreasing", "increasing", "neither"]]] = {
     Monotone.DECREASING: "decreasing",
     Monotone.INCREASING: "increasing",
     Monotone.NEITHER: "neither",
 }
-_RUNS = (
-    "greedy, fluid, from a 1% disturbance",
-    "greedy, whole requests",
-    "rate cap, whole requests",
-)
 
 
 def check(
@@ -60,18 +56,15 @@ def check(
     progress
         Called with iterations done and to do.
     """
+    seed = whole_number(seed, "seed", 0, 2**62 - 1)
     balance, modes, caps = equilibrium(system), spectrum(system.workload), rate_caps(system)
     seen = run_experiments(system, balance, modes, caps, seed=seed, progress=progress)
     disturbed, empty, whole, _ = runs = seen.summaries
     restart_loss = max(0.0, 1 - min(disturbed.throughput, empty.throughput) / balance.admissions)
-    worst, worst_source = _worst_throughput(system, disturbed, empty)
+    worst, worst_source = _worst_throughput(system, disturbed, empty, balance.admissions)
     resume = _resume_cost(whole, system.workload.mean_prompt, balance.admissions, modes)
     verdict = decide(modes, restart_loss, resume.evictions_per_completion)
     found = Findings(system, balance, modes, caps, verdict, restart_loss, resume)
-    opening = tuple(
-        run_curves(title, run, system.kv_tokens)
-        for title, run in zip(_RUNS, seen.opening, strict=True)
-    )
     return Analysis(
         kvsteady_version=__version__,
         verdict=verdict.label,
@@ -113,14 +106,14 @@ def check(
         runs=runs,
         advice=counsel(found),
         settings=engine_settings(system, balance, caps, act=found.act),
-        curves=workload_curves(system.workload, modes, opening),
+        curves=workload_curves(system.workload, modes, seen.curves),
     )
 
 
 def _describe(system: System) -> WorkloadSummary:
     load = system.workload
     return WorkloadSummary(
-        name=load.name,
+        name=_printable(load.name),
         classes=len(load),
         random=load.random,
         mean_prompt=load.mean_prompt,
@@ -129,12 +122,17 @@ def _describe(system: System) -> WorkloadSummary:
         largest_request=load.largest_request,
         requests=None if load.arrivals is None else len(load.arrivals),
         arrivals_per_second=None if load.arrivals is None else load.arrivals.rate,
-        notes=load.notes,
+        notes=tuple(map(_printable, load.notes)),
     )
 
 
+def _printable(text: str) -> str:
+    """Without the halves of characters that a file name may hold: they have no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _worst_throughput(
-    system: System, disturbed: RunSummary, empty: RunSummary
+    system: System, disturbed: RunSummary, empty: RunSummary, x_star: float
 ) -> tuple[float, str]:
     """Throughput of the worst cycle under `restart`, and where the number comes from."""
     if len(system.workload) == 1:
@@ -144,7 +142,8 @@ def _worst_throughput(
         near = "" if orbit.exact else ", approximate with unequal prompts"
         return orbit.throughput, f"closed form: pulse cycle, gap {orbit.period}{near}"
     ends = min(disturbed.throughput, empty.throughput)
-    return ends, "simulated: fluid model, the worse end of two starts"
+    found = "the worse end of two starts" if ends < 0.999 * x_star else "no cycle found"
+    return ends, f"simulated: fluid model, {found}"
 
 
 def _resume_cost(
@@ -162,15 +161,13 @@ def _resume_cost(
             evictions_per_completion=per_completion,
             source="no prompt and no eviction: nothing is ever prefilled",
         )
-    trust = (
-        "in a cycle it is too high: the requests that restart are evicted more often"
-        if modes.outcome is not Stability.STABLE
-        else "where evictions are rare the two agree"
-    )
+    trust = "close where evictions are rare"
+    if modes.outcome is not Stability.STABLE:
+        trust = "too high inside a cycle"
     return ResumeCost(
         recompute_tax=whole.evicted_tokens / prefilled,
         evictions_per_completion=per_completion,
-        source=f"estimated from the evictions of the integer model, which restarts; {trust}",
+        source=f"estimated with the integer model, which restarts: {trust}",
     )
 
 

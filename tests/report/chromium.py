@@ -94,9 +94,9 @@ class Browser:
 
     def __init__(self, program: str, profile: Path) -> None:
         (out, self._write), (self._read, back) = _pipe(), _pipe()
+        starter = (sys.executable, "-c", _START, str(out), str(back))
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, str(out), str(back), program, *FLAGS]
-            + [f"--user-data-dir={profile}", "about:blank"],
+            [*starter, program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(out, back),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,0 +1,72 @@
+"""What lengths and shares are allowed, and how shares become exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from kvsteady.arrays import IntArray
+from kvsteady.errors import InputError, shown
+
+MAX_PROMPT = 2**24
+MAX_OUTPUT = 2**20
+PROMPT_RANGE = f"whole number from 0 to {MAX_PROMPT:,}"
+OUTPUT_RANGE = f"whole number from 1 to {MAX_OUTPUT:,}"
+MAX_TICKETS = 2**53
+_SHARE_TOLERANCE = 1e-6
+
+
+def whole_number(value: object, name: str, low: int, high: int) -> int:
+    """Check one whole number, given as an int or an integral float."""
+    allowed = f"whole number from {low} to {high:,}"
+    plain: object = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, bool) or not isinstance(plain, int | float):
+        raise InputError(f"{shown(plain)} is not a number", field=name, allowed=allowed)
+    if not low <= plain <= high or plain != int(plain):  # NaN fails the first
+        raise InputError(f"{shown(plain)} is out of range", field=name, allowed=allowed)
+    return int(plain)
+
+
+def check_range(values: IntArray, name: str, low: int, high: int) -> None:
+    """Raise `InputError` at the first value outside ``low … high``."""
+    bad = np.flatnonzero((values < low) | (values > high))
+    if bad.size:
+        raise InputError(
+            f"{values[bad[0]]} is out of range",
+            field=name,
+            allowed=f"whole number from {low} to {high:,}",
+        )
+
+
+def tickets_of(shares: Sequence[object]) -> list[int]:
+    """Whole-number weights in the exact proportion of the shares."""
+    exact: list[Fraction] = []
+    for share in shares:
+        try:
+            # repr: the decimal that was typed (0.3), not its binary neighbour.
+            plain = share.item() if isinstance(share, np.generic) else share
+            value = plain if isinstance(plain, Fraction) else Fraction(repr(plain))
+        except (ValueError, ZeroDivisionError):
+            raise InputError(f"{shown(share)} is not a number", field="share") from None
+        if not 0 < value <= 1:
+            raise InputError(
+                f"{shown(share)} is out of range", field="share", allowed="above 0, at most 1"
+            )
+        exact.append(value)
+    total = sum(exact, Fraction(0))
+    if abs(total - 1) > _SHARE_TOLERANCE:
+        raise InputError(
+            f"shares sum to {float(total):.6g}, not to 1",
+            field="share",
+            allowed="shares that sum to 1, fractions such as 1/3 included",
+        )
+    common = math.lcm(*(value.denominator for value in exact))
+    tickets = [int(value * common) for value in exact]
+    divisor = math.gcd(*tickets)
+    tickets = [ticket // divisor for ticket in tickets]
+    if sum(tickets) > MAX_TICKETS:
+        tickets = [max(1, round(float(value / total) * 2**40)) for value in exact]
+    return tickets
