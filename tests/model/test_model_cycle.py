@@ -127,7 +127,6 @@ def test_the_pulse_cycle_of_a_common_prompt(
 
     system = System(Workload.classes(classes), memory)
     orbit = pulse_cycle(system)
-    assert orbit.exact
     assert orbit.period == gap
     assert orbit.throughput == pytest.approx(float(expected), rel=1e-12)
     # Greedy admission is neutral or worse along the orbit: stay on it for a few turns.

@@ -55,7 +55,7 @@ def test_everything_to_act_on_is_there(analysis: Analysis) -> None:
     for item in analysis.advice:
         assert flat(f"{item.title}. {item.text}") in text
     for engine in analysis.settings:
-        assert f"{engine.engine} {engine.version} ({engine.eviction})" in text
+        assert f"{engine.engine} {engine.version} (evictions: {engine.eviction})" in text
         for setting in engine.settings:
             assert flat(setting.paste) in text
             assert flat(f"{setting.effect} [{setting.source}]") in text

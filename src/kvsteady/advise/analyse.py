@@ -99,7 +99,6 @@ def check(
                 throughput=orbit.throughput,
                 share_of_x_star=orbit.throughput / balance.admissions,
                 period=orbit.period,
-                exact=orbit.exact,
             )
             for orbit in pulse_family(system)
         ),
@@ -139,8 +138,7 @@ def _worst_throughput(
         return pulse_cycle(system).throughput, "closed form: worst cycle of one class"
     if system.workload.gcd > 1:
         orbit = pulse_cycle(system)
-        near = "" if orbit.exact else ", approximate with unequal prompts"
-        return orbit.throughput, f"closed form: pulse cycle, gap {orbit.period}{near}"
+        return orbit.throughput, f"closed form: pulse cycle, gap {orbit.period}"
     ends = min(disturbed.throughput, empty.throughput)
     found = "the worse end of two starts" if ends < 0.999 * x_star else "no cycle found"
     return ends, f"simulated: fluid model, {found}"

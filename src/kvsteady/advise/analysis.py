@@ -41,7 +41,6 @@ class OrbitSummary(Record, frozen=True):
     throughput: float
     share_of_x_star: float
     period: int
-    exact: bool
 
 
 class RunSummary(Record, frozen=True):

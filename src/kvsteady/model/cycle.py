@@ -66,7 +66,7 @@ def find_cycle(
     system: System,
     *,
     policy: PacedPolicy | None = None,
-    arithmetic: Arithmetic = "integer",
+    arithmetic: Arithmetic = "fluid",
     start: State | Cohorts | None = None,
     limit: int = 10_000_000,
     tolerance: float = 1e-9,

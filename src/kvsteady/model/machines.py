@@ -255,4 +255,4 @@ def _power_of_two(least: int) -> int:
 
 def _credit(requests: float) -> int:
     """Requests in units of 2^-30; the unlimited pace stays far from overflow."""
-    return 2**61 if math.isinf(requests) else min(round(requests * integer.UNIT), 2**61)
+    return 2**61 if math.isinf(requests) else min(max(round(requests * integer.UNIT), 1), 2**61)

@@ -49,10 +49,9 @@ def orbits_caption(analysis: Analysis) -> str:
         )
     else:
         last = analysis.orbits[-1]
-        near = "" if last.exact else " (approximate: prompts differ)"
         family = (
             "The further apart the cohorts of an orbit, the less it completes: "
-            f"{share(last.share_of_x_star)} of x* at a gap of {last.period:,}{near}."
+            f"{share(last.share_of_x_star)} of x* at a gap of {last.period:,}."
         )
     return (
         f"{family} The crosses are where greedy runs end when evictions restart; the cap holds "

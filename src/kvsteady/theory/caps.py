@@ -10,9 +10,7 @@ import numpy as np
 from kvsteady.errors import InputError
 from kvsteady.model.system import System
 from kvsteady.theory.equilibrium import equilibrium
-
-# Requests in memory above which the rounding to whole requests is taken by a closed bound.
-_MANY = 20_000
+from kvsteady.theory.pacing import largest_paced_rate
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,9 @@ class RateCaps:
     blocks
         The same in whole blocks.
     steady
-        The one to set: whole requests in whole blocks. For classes in turn, memory holds even
-        when all classes peak at once. For random lengths the mean leaves ``z`` standard
-        deviations free (square-root margin, theory: section 6).
+        The one to set: whole requests in whole blocks. Classes in turn never fill memory. For
+        random lengths the mean leaves ``z`` standard deviations free (square-root margin,
+        theory: section 6).
     z
         Standard deviations kept free for random lengths.
     given_up
@@ -51,13 +49,11 @@ def rate_caps(system: System, *, z: float = 2.0) -> RateCaps:
 
     Notes
     -----
-    Classes in turn: with whole requests of class k admitted ``1 / (x p_k)`` iterations apart,
-    the j-th youngest of them is at most ``l1_k − 1 − ⌊j / (x p_k)⌋`` old when the oldest is about
-    to complete; ``steady`` is the largest x at which all classes peaking at once still fit.
+    Classes in turn: the largest rate found whose evenly paced admissions, laid out request by
+    request, never need more than memory (see `largest_paced_rate`).
     Random lengths admitted evenly have variance ``x Σ_m (E[(L0 + m + 1)² 1{L1 > m}] − w_m²)``,
     and ``steady`` solves ``x Σ w + z √(x V) = M`` (theory: section 6, for evenly paced
-    admissions). Where memory cannot hold one request of each class, ``steady`` is
-    ``M / (Σ w + M_1)``, M_1 the largest request: above 0 and below x*, and it may evict.
+    admissions).
     """
     if not (math.isfinite(z) and z >= 0):
         raise InputError(f"{z}", field="z", allowed="0 or more")
@@ -71,7 +67,7 @@ def rate_caps(system: System, *, z: float = 2.0) -> RateCaps:
         root = (math.sqrt(spread**2 + 4 * per_rate * memory) - spread) / (2 * per_rate)
         steady = root * root
     else:
-        steady = _largest_paced_rate(system, balance.admissions_blocks, memory)
+        steady = largest_paced_rate(system, balance.admissions_blocks)
     return RateCaps(balance.admissions, balance.admissions_blocks, steady, z)
 
 
@@ -84,28 +80,3 @@ def reservation_rate(system: System) -> float:
     held = np.ceil((load.prompt + load.output) / block) * block
     memory = system.kv_tokens // block * block
     return memory / float(load.share @ (load.output * held))
-
-
-def _largest_paced_rate(system: System, most: float, memory: float) -> float:
-    """Bisect for the largest evenly paced rate whose simultaneous peak fits in memory."""
-    load, block = system.workload, system.block_size
-    held = np.ceil((load.prompt + load.output) / block) * block
-    if most * load.mean_output > _MANY or held.sum() > memory:
-        # So many requests that one more of each class is a small matter; or no room even so.
-        per_rate = float(load.memory_weights(block).sum())
-        left = memory - float(held.sum())
-        return left / per_rate if left > 0 else memory / (per_rate + float(held.max()))
-
-    def peak(rate: float) -> float:
-        total = 0.0
-        for prompt, output, share in zip(load.prompt, load.output, load.share, strict=True):
-            older = np.floor(np.arange(math.ceil(rate * share * output) + 1) / (rate * share))
-            left = output - older[older < output]
-            total += float((np.ceil((prompt + left) / block) * block).sum())
-        return total
-
-    low, high = most * 1e-6, most
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if peak(middle) <= memory else (low, middle)
-    return low

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kvsteady.errors import InputError
+from kvsteady.errors import InputError, shown
 from kvsteady.model.state import Cohorts
 from kvsteady.model.system import Eviction, System
 
@@ -25,17 +25,14 @@ class Orbit:
     throughput
         Completed requests per iteration.
     start
-        A state on the orbit, before an iteration in which memory is exactly full.
-    exact
-        False where the closed form is known to differ slightly from the simulated orbit
-        (pulse cycle with unequal prompts, theory: section 5).
+        A state on the orbit, before an iteration in which memory is exactly full. It recurs from
+        the iteration after.
     """
 
     name: str
     period: int
     throughput: float
     start: Cohorts
-    exact: bool = True
 
     eviction = Eviction.RESTART
 
@@ -58,9 +55,9 @@ def balanced_orbit(system: System, composition: Sequence[int]) -> Orbit:
         raise InputError(f"{len(load)} classes", field="workload", allowed="one class")
     prompt, output = int(load.prompt[0]), int(load.output[0])
     gaps = list(composition)
-    if min(gaps, default=0) < 1 or sum(gaps) != output:
+    if not all(type(gap) is int and gap >= 1 for gap in gaps) or sum(gaps) != output:
         raise InputError(
-            f"{gaps} sums to {sum(gaps)}",
+            f"{shown(gaps)} is no composition",
             field="composition",
             allowed=f"whole numbers above 0 that sum to {output}",
         )
@@ -88,7 +85,8 @@ def pulse_cycle(system: System, gap: int | None = None) -> Orbit:
 
     ``gap`` divides ``g = gcd(l1_k)`` and is g by default. Throughput
     ``M / (gap Σ_{j = gap, 2 gap, … ≤ L} E[(L0 + j) 1{L1 ≥ j}])``. For one class, g gives the
-    worst cycle; a gap of 1 is the eviction-free fixed point of any workload.
+    worst cycle; a gap of 1 is the eviction-free fixed point of any workload. The orbit is exact;
+    greedy admission stays near it only where it is stable, which unequal prompts can undo.
 
     Raises
     ------
@@ -97,20 +95,19 @@ def pulse_cycle(system: System, gap: int | None = None) -> Orbit:
     """
     load = system.workload
     apart = load.gcd if gap is None else gap
-    if apart < 1 or load.gcd % apart:
-        raise InputError(f"{apart}", field="gap", allowed=f"divisors of {load.gcd}")
+    if type(apart) is not int or apart < 1 or load.gcd % apart:
+        raise InputError(f"{shown(apart)}", field="gap", allowed=f"divisors of {load.gcd}")
     full = load.memory_weights()[apart - 1 :: apart]
     throughput = system.kv_tokens / (apart * float(full.sum()))
     amplitude = np.zeros(load.longest_output)
     amplitude[apart - 1 :: apart] = throughput * apart
-    equal_prompts = bool((load.prompt == load.prompt[0]).all())
     if apart == 1:
         name = "eviction-free fixed point"
     elif apart == load.longest_output:
         name = "worst cycle"
     else:
         name = f"pulse cycle, a cohort every {apart}"
-    return Orbit(name, apart, throughput, Cohorts.of(amplitude), exact=equal_prompts or apart == 1)
+    return Orbit(name, apart, throughput, Cohorts.of(amplitude))
 
 
 def pulse_family(system: System) -> tuple[Orbit, ...]:

@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kvsteady.arrays import FloatArray
+from kvsteady.errors import InputError
+from kvsteady.workload.ranges import real_number
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -56,7 +58,15 @@ def count_roots_outside(weights: FloatArray, radius: float = 1.0) -> RootCount:
         ``w_m``, shape ``(L,)``, positive.
     radius
         Radius of the circle, above 0.
+
+    Raises
+    ------
+    InputError
+        A radius or a weight that is not positive and finite.
     """
+    radius = real_number(radius, "radius")
+    if not weights.size or not (weights > 0).all() or not np.isfinite(weights).all():
+        raise InputError("not positive and finite", field="weights", allowed="one weight or more")
     if weights.size == 1:
         return RootCount(radius, 0, 0)
     scaled = scaled_terms(weights, radius)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
 from kvsteady.errors import InputError, shown
 from kvsteady.workload.law import Workload
-from kvsteady.workload.ranges import MAX_OUTPUT, MAX_PROMPT
+from kvsteady.workload.ranges import MAX_OUTPUT, MAX_PROMPT, real_number, whole_number
 
 # Probability cut off at the far end of an unbounded law; what is cut goes to the last length.
 _TAIL = 1e-9
@@ -49,9 +49,9 @@ class Lengths:
 
         Without ``max_tokens`` the law ends where its tail falls under 1e-9.
         """
-        average = _positive(mean, "mean", above=1.0)
+        average = real_number(mean, "mean", above=1.0)
         log_q = math.log1p(-1 / average)
-        last = max_tokens or _unbounded_end(math.ceil(math.log(_TAIL) / log_q), "geometric")
+        last = _end(max_tokens, math.log(_TAIL) / log_q, "geometric")
         values = np.arange(1, last + 1)
         mass = np.exp(log_q * (values - 1)) * -math.expm1(log_q)
         mass[-1] = math.exp(log_q * (last - 1))  # everything beyond stands at the end
@@ -63,9 +63,9 @@ class Lengths:
 
         ``median`` in tokens, ``sigma`` the standard deviation of the logarithm.
         """
-        middle, spread = _positive(median, "median"), _positive(sigma, "sigma")
+        middle, spread = real_number(median, "median"), real_number(sigma, "sigma")
         end = math.exp(min(math.log(middle) + 6.0 * spread, 700))  # P(beyond) ≈ 1e-9
-        last = max_tokens or _unbounded_end(math.ceil(end), "log-normal")
+        last = _end(max_tokens, end, "log-normal")
         values = np.arange(1, last + 1)
         z = (np.log(values) - math.log(middle)) / (spread * math.sqrt(2))
         below = np.array([0.5 * math.erfc(-x) for x in z])
@@ -78,11 +78,15 @@ class Lengths:
         """Lengths with weights in any unit (counts, percentages)."""
         if not weights:
             raise InputError("no length in it", field="table", allowed="one length or more")
-        values = sorted(_tokens(length, "length") for length in weights)
-        mass = np.array([float(weights[length]) for length in values])
-        if not np.isfinite(mass).all() or mass.min() < 0 or mass.sum() <= 0:
-            raise InputError("weights must be finite, 0 or more, not all 0", field="table")
-        return cls._of(values, mass / mass.sum(), "table")
+        pairs = sorted(
+            (_tokens(length, "length"), real_number(weight, "weight", above=-1e-300))
+            for length, weight in weights.items()
+        )
+        mass = np.array([weight for _, weight in pairs])
+        mass /= max(mass.max(), 1e-300)  # so that no sum overflows
+        if mass.sum() <= 0:
+            raise InputError("every weight is 0", field="table", allowed="one above 0 or more")
+        return cls._of([length for length, _ in pairs], mass / mass.sum(), "table")
 
     @classmethod
     def _of(cls, values: npt.ArrayLike, mass: npt.ArrayLike, name: str) -> Lengths:
@@ -162,7 +166,10 @@ def parse_lengths(text: str, field: str) -> Lengths:
                 return Lengths.lognormal(float(median), float(sigma))
             case "table":
                 pairs = [pair.split("=") for pair in rest.split(",")]
-                return Lengths.table({int(length): float(weight) for length, weight in pairs})
+                table = {int(length): float(weight) for length, weight in pairs}
+                if len(table) < len(pairs):
+                    raise InputError("a length is given twice", allowed="each length once")
+                return Lengths.table(table)
     except InputError as error:
         raise InputError(error.problem, field=field, allowed=error.allowed) from None
     except ValueError:
@@ -170,29 +177,20 @@ def parse_lengths(text: str, field: str) -> Lengths:
     raise InputError(f"{shown(text)} is not a law of lengths", field=field, allowed=allowed)
 
 
-def _tokens(value: int, name: str) -> int:
-    if not 0 <= value <= MAX_PROMPT:
-        raise InputError(
-            f"{shown(value)} is out of range",
-            field=name,
-            allowed=f"whole number from 0 to {MAX_PROMPT:,}",
-        )
-    return int(value)
+def _tokens(value: object, name: str) -> int:
+    return whole_number(value, name, 0, MAX_PROMPT)
 
 
-def _positive(value: float, name: str, above: float = 0.0) -> float:
-    if not (math.isfinite(value) and value > above):
-        raise InputError(f"{shown(value)} is out of range", field=name, allowed=f"above {above:g}")
-    return float(value)
-
-
-def _unbounded_end(last: int, name: str) -> int:
-    if last > MAX_OUTPUT:
+def _end(max_tokens: int | None, end: float, name: str) -> int:
+    """The last length of a law: its cap, or where its tail is cut."""
+    if max_tokens is not None:
+        return whole_number(max_tokens, "max_tokens", 1, MAX_OUTPUT)
+    if end > MAX_OUTPUT:
         raise InputError(
             f"the tail of this {name} law reaches past {MAX_OUTPUT:,} tokens",
             allowed="a max_tokens cap, or a lighter tail",
         )
-    return max(last, 1)
+    return max(math.ceil(end), 1)
 
 
 def _capped(max_tokens: int | None) -> str:

@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
-from kvsteady.errors import InputError
+from kvsteady.errors import InputError, shown
 from kvsteady.workload.arrivals import Arrivals
 from kvsteady.workload.ranges import (
     MAX_OUTPUT,
     MAX_PROMPT,
     MAX_TICKETS,
-    check_range,
+    MAX_TOTAL,
     tickets_of,
     whole_number,
+    whole_numbers,
 )
 
 
@@ -77,7 +78,7 @@ class Workload:
             No class; a length outside its range; shares given for some classes only, negative,
             zero, or not summing to 1.
         """
-        rows = [tuple(row) for row in classes]
+        rows = [_row(row) for row in classes]
         if not rows:
             raise InputError("no class given", field="class", allowed="one class or more")
         with_share = [row for row in rows if len(row) == 3]
@@ -112,14 +113,22 @@ class Workload:
         InputError
             Nothing counted, or a length or count outside its range.
         """
-        prompts, outputs, counts = (
-            np.asarray(values, dtype=np.int64).ravel() for values in (prompt, output, count)
-        )
-        if not counts.size or counts.sum() <= 0:
+        prompts = whole_numbers(prompt, "prompt", 0, MAX_PROMPT)
+        outputs = whole_numbers(output, "output", 1, MAX_OUTPUT)
+        counts = whole_numbers(count, "count", 0, MAX_TICKETS)
+        if not prompts.size == outputs.size == counts.size:
+            raise InputError(
+                f"{prompts.size} prompts, {outputs.size} outputs and {counts.size} counts",
+                field="count",
+                allowed="as many of each",
+            )
+        # Summed as a float first: whole numbers of this size can wrap round together.
+        if counts.sum(dtype=np.float64) > MAX_TOTAL:
+            raise InputError(
+                "too many requests", field="count", allowed=f"at most {MAX_TOTAL:,} in all"
+            )
+        if not counts.size or counts.sum() == 0:
             raise InputError("no request in it", allowed="one request or more")
-        check_range(prompts, "prompt", 0, MAX_PROMPT)
-        check_range(outputs, "output", 1, MAX_OUTPUT)
-        check_range(counts, "count", 0, MAX_TICKETS)
         key = outputs * (MAX_PROMPT + 1) + prompts
         distinct, place = np.unique(key, return_inverse=True)
         tickets = np.zeros(distinct.size, dtype=np.int64)
@@ -198,6 +207,7 @@ class Workload:
         FloatArray
             Shape ``(L,)``, in KV tokens, every entry positive.
         """
+        block_size = whole_number(block_size, "block_size", 1, MAX_PROMPT)
         age = np.arange(self.longest_output, dtype=np.float64)
         if block_size == 1:
             output, share, prompt = self.by_output
@@ -262,6 +272,18 @@ class Workload:
             name=f"{self.name}, max_tokens {cap}",
             notes=(*self.notes, f"max_tokens {cap} cuts {share:.1%} of the requests"),
         )
+
+
+def _row(row: object) -> tuple[object, ...]:
+    """One class as it was given, of two or three parts."""
+    parts = tuple(row) if isinstance(row, Sequence) else ()
+    if len(parts) not in (2, 3):
+        raise InputError(
+            f"{shown(row)} is not a class",
+            field="class",
+            allowed="(prompt, output) or (prompt, output, share)",
+        )
+    return parts
 
 
 def _tail_sums(output: IntArray, mass: FloatArray) -> FloatArray:

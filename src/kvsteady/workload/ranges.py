@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 from kvsteady.arrays import IntArray
 from kvsteady.errors import InputError, shown
@@ -16,6 +17,7 @@ MAX_OUTPUT = 2**20
 PROMPT_RANGE = f"whole number from 0 to {MAX_PROMPT:,}"
 OUTPUT_RANGE = f"whole number from 1 to {MAX_OUTPUT:,}"
 MAX_TICKETS = 2**53
+MAX_TOTAL = 2**60
 _SHARE_TOLERANCE = 1e-6
 
 
@@ -30,15 +32,32 @@ def whole_number(value: object, name: str, low: int, high: int) -> int:
     return int(plain)
 
 
-def check_range(values: IntArray, name: str, low: int, high: int) -> None:
-    """Raise `InputError` at the first value outside ``low … high``."""
-    bad = np.flatnonzero((values < low) | (values > high))
+def whole_numbers(values: npt.ArrayLike, name: str, low: int, high: int) -> IntArray:
+    """Check a column of whole numbers, integral floats included, shape ``(n,)``."""
+    allowed = f"whole numbers from {low} to {high:,}"
+    column = np.asarray(values).ravel()
+    if column.size and column.dtype.kind not in "iuf":
+        odd = next((value for value in column.tolist() if type(value) is not int), column[0])
+        raise InputError(f"{shown(odd)} cannot stand here", field=name, allowed=allowed)
+    bad = np.flatnonzero(~((column >= low) & (column <= high)))  # NaN is bad too
+    if not bad.size and column.dtype.kind == "f":
+        bad = np.flatnonzero(column != np.rint(column))
     if bad.size:
         raise InputError(
-            f"{values[bad[0]]} is out of range",
-            field=name,
-            allowed=f"whole number from {low} to {high:,}",
+            f"{shown(column[bad[0]].item())} is out of range", field=name, allowed=allowed
         )
+    return column.astype(np.int64)
+
+
+def real_number(value: object, name: str, above: float = 0.0) -> float:
+    """Check one finite number above a bound."""
+    plain: object = value.item() if isinstance(value, np.generic) else value
+    allowed = f"a number above {above:g}"
+    if isinstance(plain, bool) or not isinstance(plain, int | float):
+        raise InputError(f"{shown(plain)} is not a number", field=name, allowed=allowed)
+    if not above < plain < math.inf:
+        raise InputError(f"{shown(plain)} is out of range", field=name, allowed=allowed)
+    return float(plain)
 
 
 def tickets_of(shares: Sequence[object]) -> list[int]:
