@@ -51,6 +51,16 @@ def next_class(tickets, below, due, seed, random, drawn):
 
 
 @numba.njit(cache=True)
+def first_classes(tickets, below, requests):
+    """Classes of the first requests of a queue whose classes come in turn."""
+    due = np.zeros_like(tickets)
+    order = np.empty(requests, dtype=np.int64)
+    for number in range(requests):
+        order[number] = next_class(tickets, below, due, 0, False, number)
+    return order
+
+
+@numba.njit(cache=True)
 def _enter(entry, kind, born, size, older, pool, calendar, outputs):
     """Write a new entry at the young end of the age list and into its calendar slot."""
     slot = (born + outputs[kind]) & (calendar.size - 1)

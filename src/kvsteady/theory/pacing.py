@@ -50,6 +50,8 @@ def largest_paced_rate(system: System, most: float) -> float:
         def peak(rate: float) -> float:
             return _peak_of_many(rate, order, curves, load.longest_output)
 
+    if peak(most) <= memory:
+        return most
     low, high = most / 2, most
     while peak(low) > memory:
         low, high = low / 2, low
@@ -76,11 +78,8 @@ def _peak_of_one(rate: float, curve: FloatArray) -> float:
 
 def class_order(tickets: IntArray, requests: int) -> IntArray:
     """Classes of the first requests of the queue, as the integer model orders them."""
-    due, below = np.zeros_like(tickets), np.cumsum(tickets)
-    return np.array(
-        [integer.next_class(tickets, below, due, 0, False, n) for n in range(requests)],
-        dtype=np.int64,
-    )
+    order: IntArray = integer.first_classes(tickets, np.cumsum(tickets), requests)
+    return order
 
 
 def _peak_of_many(rate: float, order: IntArray, curves: list[FloatArray], longest: int) -> float:
@@ -88,8 +87,8 @@ def _peak_of_many(rate: float, order: IntArray, curves: list[FloatArray], longes
     unit = max(1, round(rate * integer.UNIT))
     steps = max(_LIVES * longest, min(math.ceil(order.size / rate), _ITERATIONS))
     # Requests admitted until after each iteration, as the bucket lets them in.
-    until = np.arange(1, steps + 1, dtype=object) * unit // integer.UNIT
-    until = np.minimum(until, order.size).astype(np.int64)
+    until = np.arange(1, steps + 1) * unit // integer.UNIT
+    until = np.minimum(until, order.size)
     end = int(np.searchsorted(until, order.size)) if until[-1] == order.size else steps
     admitted_in = np.searchsorted(until, np.arange(until[-1]), side="right")
     memory = np.zeros(end)
