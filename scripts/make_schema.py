@@ -8,16 +8,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
-
-from kvsteady.advise import Analysis
+from kvsteady.advise.analysis import json_schema
 
 SCHEMA = Path(__file__).parent.parent / "docs/reference/check.schema.json"
 
 
 def schema() -> str:
     """The schema as it must stand in the docs."""
-    return json.dumps(msgspec.json.schema(Analysis), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

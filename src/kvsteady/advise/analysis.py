@@ -6,7 +6,8 @@ field. Numbers that do not exist (a period of nothing, an infinite doubling time
 
 from __future__ import annotations
 
-from typing import Literal
+from inspect import cleandoc
+from typing import Any, Literal
 
 import msgspec
 
@@ -204,6 +205,23 @@ def load_analysis(data: bytes, *, file: str | None = None) -> Analysis:
         return msgspec.json.decode(data, type=Analysis)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not a saved analysis: {error}", file=file) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of an `Analysis`, alike on every Python."""
+
+    def tidy(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {
+                key: cleandoc(value)
+                if key == "description" and isinstance(value, str)
+                else tidy(value)
+                for key, value in part.items()
+            }
+        return [tidy(item) for item in part] if isinstance(part, list) else part
+
+    schema: dict[str, Any] = tidy(msgspec.json.schema(Analysis))
+    return schema
 
 
 class _Versioned(msgspec.Struct):
