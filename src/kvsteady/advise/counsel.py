@@ -51,7 +51,7 @@ def counsel(found: Findings) -> tuple[Advice, ...]:
 
 def _act_or_not(found: Findings) -> Advice:
     cap = f"{found.caps.steady:.4g} requests per iteration"
-    given_up = f"{max(found.caps.given_up, 0):.1%} of decode capacity"
+    given_up = f"{found.caps.given_up:.1%} of decode capacity"
     match found.verdict:
         case Verdict.STABLE:
             return Advice(

@@ -50,7 +50,8 @@ def _vllm(system: System, balance: Equilibrium, caps: RateCaps, *, act: bool) ->
     )
     block, largest = system.block_size, system.workload.largest_request
     fitting = system.kv_tokens // block // -(-largest // block)
-    given_up = max(0.0, 1 - fitting / balance.running)
+    paged = balance.admissions_blocks * system.workload.mean_output  # running at equilibrium
+    given_up = max(0.0, 1 - fitting / paged)
     pace = Setting(
         paste=f"# client: submit at most {caps.steady:.4g} × (iterations per second) requests/s",
         effect="the rate cap, kept outside the engine: no vLLM flag limits admissions per step. "
@@ -104,14 +105,14 @@ def _sglang(caps: RateCaps, *, act: bool) -> EngineSettings:
 
 
 def _tensorrt_llm(system: System, balance: Equilibrium, *, act: bool) -> EngineSettings:
-    reserved = reservation_rate(system) / balance.admissions
+    reserved = reservation_rate(system) / balance.admissions_blocks
     policy = "GUARANTEED_NO_EVICT" if act else "MAX_UTILIZATION"
     effect = (
         "never evicts, by reserving prompt + max_tokens: at best "
-        f"{reserved:.0%} of x*, and only if max_tokens is the true output length"
+        f"{reserved:.0%} of x* in blocks, and only if max_tokens is the true output length"
         if act
         else f"fills memory and pauses requests when it is full; reserving instead would hold "
-        f"completions to {reserved:.0%} of x* at best"
+        f"completions to {reserved:.0%} of x* in blocks at best"
     )
     return EngineSettings(
         engine="TensorRT-LLM",

@@ -30,7 +30,8 @@ class RateCaps:
     z
         Standard deviations kept free for random lengths.
     given_up
-        Decode capacity that ``steady`` gives up, ``1 − steady / fluid``.
+        Decode capacity that ``steady`` gives up, ``1 − steady / blocks``: what rounding to blocks
+        costs is lost with or without a cap.
     """
 
     fluid: float
@@ -40,8 +41,8 @@ class RateCaps:
 
     @property
     def given_up(self) -> float:
-        """Share of the eviction-free completion rate that ``steady`` leaves unused."""
-        return 1 - self.steady / self.fluid
+        """Share of the paged eviction-free completion rate that ``steady`` leaves unused."""
+        return max(0.0, 1 - self.steady / self.blocks)
 
 
 def rate_caps(system: System, *, z: float = 2.0) -> RateCaps:

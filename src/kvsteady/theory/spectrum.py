@@ -152,7 +152,7 @@ def _spectral_radius(weights: FloatArray) -> tuple[float, float, complex]:
     """Enclose the largest root modulus; returns (low, high, the root).
 
     Bisection on the radius by root counts, cut short by Newton: a root found within the bracket
-    is tried as the largest, which two counts confirm or refute.
+    is tried as the largest, which a count just beyond it confirms or refutes.
     """
     ratio = weights[1:] / weights[:-1]  # the ring that holds every root (Eneström–Kakeya)
     low, high = float(ratio.min()) * (1 - 1e-12), float(ratio.max()) * (1 + 1e-12)

@@ -139,7 +139,7 @@ class Workload:
             frozen_ints(distinct[seen] // (MAX_PROMPT + 1)),
             frozen_ints(tickets[seen]),
             arrivals=arrivals,
-            random=random,
+            random=random and int(seen.sum()) > 1,  # one length leaves nothing to draw
             name=name,
             notes=tuple(notes),
         )
