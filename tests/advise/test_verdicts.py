@@ -102,6 +102,24 @@ def test_a_trace_with_arrivals_is_asked_whether_it_saturates() -> None:
     assert "13,333 ms" in advice.text
 
 
+def test_a_cap_that_costs_more_than_the_cycle_is_not_urged() -> None:
+    # theory, section 4: prompt 1,155 and output 211 lose 1 − (2 · 1155 + 212) / (2 · 1366) = 7.7%
+    # under restart. With room for few requests the cap gives up more than that.
+    tight = check(System(Workload.fixed(1155, 211), 3_000))
+    assert tight.restart_loss == pytest.approx(1 - 2522 / 2732, rel=1e-6)
+    assert tight.rate_cap_given_up > tight.restart_loss
+    assert tight.advice[0].title.startswith("Weigh it")
+    roomy = check(System(Workload.fixed(1155, 211), 1_000_000))
+    assert roomy.advice[0].title.startswith("Cap admissions")
+
+
+def test_a_short_trace_is_called_short() -> None:
+    few = Workload.from_counts([5, 6], [5, 7], [10, 20], random=True)
+    many = Workload.from_counts([5, 6], [5, 7], [1000, 2000], random=True)
+    assert any(a.title == "Few requests" for a in check(System(few, 400)).advice)
+    assert not any(a.title == "Few requests" for a in check(System(many, 400)).advice)
+
+
 def test_unreadable_analyses_are_refused() -> None:
     with pytest.raises(InputError, match="schema_version"):
         load_analysis(b'{"schema_version": 2}')

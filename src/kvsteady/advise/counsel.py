@@ -11,8 +11,11 @@ from kvsteady.theory.caps import RateCaps
 from kvsteady.theory.equilibrium import Equilibrium
 from kvsteady.theory.spectrum import Spectrum
 
-# Recompute tax above which evictions by chance are worth paying decode capacity to avoid.
+_CYCLES = (Verdict.UNSTABLE, Verdict.METASTABLE)
+# Recompute tax above which evictions may be worth paying decode capacity to avoid.
 _HEAVY = 0.2
+# Requests under which the lengths of a trace are too few to stand for a law.
+_FEW = 2_000
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,29 @@ class Findings:
 
     @property
     def heavy(self) -> bool:
-        """Whether evictions by chance recompute much."""
+        """Whether evictions recompute much under `resume`."""
         return (self.resume.recompute_tax or 0.0) > _HEAVY
 
     @property
+    def worth(self) -> bool:
+        """Whether a cycle loses more under `restart` than the cap gives up."""
+        return self.restart_loss > self.caps.given_up
+
+    @property
     def act(self) -> bool:
-        """Whether settings other than the defaults are worth their price."""
-        return self.verdict in (Verdict.UNSTABLE, Verdict.METASTABLE) or (
-            self.verdict in (Verdict.NOISY, Verdict.MILD) and self.heavy
-        )
+        """Whether settings other than the defaults may be worth their price."""
+        if self.verdict in _CYCLES:
+            return self.worth or self.heavy
+        return self.verdict in (Verdict.NOISY, Verdict.MILD) and self.heavy
 
 
 def counsel(found: Findings) -> tuple[Advice, ...]:
     """Advice in order of importance; the first always says whether to act."""
     advice = [_act_or_not(found), _cost(found)]
-    if found.verdict in (Verdict.UNSTABLE, Verdict.METASTABLE):
+    if found.verdict in _CYCLES:
         advice.append(_lengths(found))
-    load = _saturation(found)
-    return (*advice, load) if load else tuple(advice)
+    cautions = (_few_requests(found), _saturation(found))
+    return (*advice, *(caution for caution in cautions if caution))
 
 
 def _act_or_not(found: Findings) -> Advice:
@@ -89,6 +97,13 @@ def _act_or_not(found: Findings) -> Advice:
                 text="The cycle needs about "
                 f"{found.spectrum.doubling:,.0f} iterations to double. Watch preemptions over "
                 f"long runs; if they climb, cap admissions at {cap} ({given_up}).",
+            )
+        case Verdict.UNSTABLE | Verdict.METASTABLE if not found.worth:
+            return Advice(
+                title=f"Weigh it: a shallow cycle, or a cap at {cap}",
+                text=f"Greedy admission ends in a cycle that loses {found.restart_loss:.1%} under "
+                f"restart; the cap would end it and give up {given_up}, which is more. Under "
+                "resume the cap may still pay, in prefill saved and in latency.",
             )
         case Verdict.METASTABLE:
             return Advice(
@@ -143,13 +158,25 @@ def _lengths(found: Findings) -> Advice:
     return Advice(title="Why: the lengths", text=text)
 
 
+def _few_requests(found: Findings) -> Advice | None:
+    load = found.system.workload
+    requests = int(load.tickets.sum())
+    if not load.random or requests >= _FEW:
+        return None
+    return Advice(
+        title="Few requests",
+        text=f"The law of lengths comes from {requests:,} requests. So few leave gaps between the "
+        "lengths that more would fill, and gaps destabilise: check a longer trace before acting.",
+    )
+
+
 def _saturation(found: Findings) -> Advice | None:
     arrivals = found.system.workload.arrivals
     if arrivals is None or arrivals.rate == 0:
         return None
     seconds = found.balance.admissions / arrivals.rate
     return Advice(
-        title="Is the engine saturated at all?",
+        title="Whether the engine is saturated",
         text=f"The verdict holds while requests queue. This trace brings {arrivals.rate:.3g} "
         "requests per second on average: one engine with this memory saturates only if an "
         f"iteration takes longer than {seconds * 1000:,.0f} ms.",
