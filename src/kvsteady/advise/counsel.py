@@ -165,8 +165,8 @@ def _few_requests(found: Findings) -> Advice | None:
         return None
     return Advice(
         title="Few requests",
-        text=f"The law of lengths comes from {requests:,} requests. So few leave gaps between the "
-        "lengths that more would fill, and gaps destabilise: check a longer trace before acting.",
+        text=f"The law of lengths comes from {requests:,} requests, which may not show all of it: "
+        "check a longer trace before acting.",
     )
 
 
