@@ -49,7 +49,7 @@ class InputError(KvsteadyError, ValueError):
         sentence = ": ".join(parts)
         if self.allowed is not None:
             sentence += f" (allowed: {self.allowed})"
-        # One line whatever the input held; long values are cut so the place stays readable.
+        # One line whatever the input held; `shown` keeps values in it short.
         return " ".join(sentence.split())
 
 

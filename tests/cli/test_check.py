@@ -229,6 +229,56 @@ def test_the_installed_command_answers() -> None:
     assert "resume" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("x_star", 0.0), ("kv_tokens", 0), ("orbits", []), ("runs", [])]
+)
+def test_an_edited_analysis_is_refused_by_field(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, field: str, value: object
+) -> None:
+    _, out, _ = run(capsys, "check", "--class", "2:2", "--kv-tokens", "140", "--json")
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps({**json.loads(out), field: value, "later": "passed over"}))
+    code, _, err = run(capsys, "report", str(path))
+    assert code == 2
+    assert f"field '{field}" in err
+
+
+def test_an_interruption_is_said_and_writes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kvsteady.advise.analyse.run_experiments", interrupted)
+    target = tmp_path / "report.html"
+    code, out, err = run(
+        capsys, "check", "--class", "2:2", "--kv-tokens", "140", "--html", str(target)
+    )
+    assert (code, out, err) == (130, "", "kvsteady: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_ours_has_an_exit_code_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("kvsteady.advise.analyse.run_experiments", broken)
+    code, _, err = run(capsys, "check", "--class", "2:2", "--kv-tokens", "140")
+    assert code == 70  # never 1, which is --fail-on
+    assert "RuntimeError: a bug" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_is_one_line() -> None:
+    command = f"{sys.executable} -m kvsteady check --class 2:2 --kv-tokens 140 --json > /dev/full"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = f"{sys.executable} -m kvsteady check --class 2:2 --kv-tokens 140 --json | head -c 5"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)

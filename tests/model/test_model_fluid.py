@@ -109,7 +109,7 @@ def test_a_cohort_start_and_the_same_start_by_class_give_the_same_run() -> None:
     system = System(load, 700)
     amplitude = np.array([4.0, 0.0, 3.0, 2.0, 0.0, 1.0, 5.0, 0.0])
     table = np.array(
-        [amplitude * share * (np.arange(8) < l1) for share, l1 in zip(load.share, load.output)]  # noqa: B905
+        [amplitude * share * (np.arange(8) < l1) for share, l1 in zip(load.share, load.output)]  # noqa: B905 -- equal lengths by construction
     )
     runs = [iterate(system, steps=12, start=s) for s in (Cohorts.of(amplitude), State.dense(table))]
     np.testing.assert_allclose(runs[0].rows, runs[1].rows, rtol=1e-9, atol=1e-9)

@@ -20,7 +20,7 @@ class Paced:
     def __init__(self, rate: float, depth: float) -> None:
         self.rate, self.depth = rate, depth
 
-    def pace(self, system: System, *, whole_requests: bool) -> Pace:  # noqa: ARG002
+    def pace(self, system: System, *, whole_requests: bool) -> Pace:  # noqa: ARG002 -- the Protocol's
         return Pace(self.rate, self.depth)
 
 

@@ -74,7 +74,7 @@ def test_orbits_and_ends_share_their_scale_and_show_every_run(analysis: Analysis
     low, high = ends["layout"]["yaxis"]["range"]
     greedy = [run for run in analysis.runs if run.policy == "greedy"]
     marks = ends["data"][0]
-    assert marks["y"] == [100 * run.throughput / analysis.x_star for run in greedy]
+    assert marks["y"] == [100 * run.useful_tokens / analysis.running for run in greedy]
     assert len(set(marks["x"])) == len(greedy)
     assert all(low < y < high for y in (*marks["y"], *family["data"][0]["y"]))
     assert [shape["y0"] for shape in family["layout"]["shapes"]] == [

@@ -30,7 +30,7 @@ def test_key_numbers_of_the_two_token_system(analyses: dict[str, Analysis]) -> N
     assert "Spectral radius 1.333 (1 of 1 root outside; doubles every 2.409 iterations)" in text
     assert "gcd of output lengths 2 (reported as what it is" in text
     assert "Worst cycle (restart) 17.50 per iteration (87.5% of x*" in text  # 140 / (2 · 4)
-    assert "Loss under restart 12.5% of completions" in text
+    assert "Loss under restart 12.5% of output tokens" in text
     assert "Rate cap 20 per iteration (gives up 0% of decode capacity)" in text
 
 

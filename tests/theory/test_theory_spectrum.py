@@ -175,7 +175,7 @@ def test_a_root_on_the_unit_circle_is_undecided() -> None:
     ("l", "share", "threshold"),
     [(16, 0.5, 742), (32, 0.5, 6308), (64, 0.5, 51_833), (32, 0.2, 10_168)],
 )
-def test_the_finite_prompt_threshold(l: int, share: float, threshold: int) -> None:  # noqa: E741
+def test_the_finite_prompt_threshold(l: int, share: float, threshold: int) -> None:  # noqa: E741 -- the paper's l
     # Theory, section 5 (Proposition 4); numpy.roots says the same.
     for prompt, outcome in ((threshold, Stability.STABLE), (threshold - 1, Stability.UNSTABLE)):
         load = Workload.classes([(prompt, l - 1, share), (prompt, l, 1 - share)])

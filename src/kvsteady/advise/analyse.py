@@ -24,7 +24,7 @@ from kvsteady.progress import Progress, silent
 from kvsteady.theory.caps import rate_caps, reservation_rate
 from kvsteady.theory.equilibrium import equilibrium
 from kvsteady.theory.orbits import pulse_cycle, pulse_family
-from kvsteady.theory.spectrum import Monotone, Spectrum, Stability, spectrum
+from kvsteady.theory.spectrum import Monotone, Stability, spectrum
 from kvsteady.workload.ranges import whole_number
 
 _MONOTONE: Final[dict[Monotone, Literal["decreasing", "increasing", "neither"]]] = {
@@ -32,6 +32,10 @@ _MONOTONE: Final[dict[Monotone, Literal["decreasing", "increasing", "neither"]]]
     Monotone.INCREASING: "increasing",
     Monotone.NEITHER: "neither",
 }
+# Throughputs that differ by less are the same cycle, averaged over a slightly different stretch.
+_SAME = 1e-3
+# Evictions per completion up to which `restart` and `resume` evict alike.
+_RARE = 0.2
 
 
 def check(
@@ -59,16 +63,21 @@ def check(
     seed = whole_number(seed, "seed", 0, 2**62 - 1)
     balance, modes, caps = equilibrium(system), spectrum(system.workload), rate_caps(system)
     seen = run_experiments(system, balance, modes, caps, seed=seed, progress=progress)
-    disturbed, empty, whole, _ = runs = seen.summaries
+    disturbed, empty, whole, capped = runs = seen.summaries
     # Where a stable law could not be run for long enough, the filling of an empty memory is not
     # over and would pass for a loss.
     filling = modes.outcome is Stability.STABLE and not seen.settled
-    ends = disturbed.throughput if filling else min(disturbed.throughput, empty.throughput)
-    restart_loss = max(0.0, 1 - ends / balance.admissions)
-    worst, worst_source = _worst_throughput(system, ends, balance.admissions)
-    resume = _resume_cost(whole, system.workload.mean_prompt, balance.admissions, modes)
+    useful = disturbed.useful_tokens
+    if not filling:
+        useful = min(useful, empty.useful_tokens)
+    kept = useful / balance.running
+    restart_loss = max(0.0, 1 - kept)
+    worst, worst_source = _worst_throughput(system, kept * balance.admissions, balance.admissions)
+    resume = _resume_cost(whole, system.workload.mean_prompt, balance.admissions)
     verdict = decide(modes, restart_loss, resume.evictions_per_completion)
-    found = Findings(system, balance, modes, caps, verdict, restart_loss, resume)
+    found = Findings(
+        system, balance, modes, caps, verdict, restart_loss, resume, _per_completion(capped)
+    )
     return Analysis(
         kvsteady_version=__version__,
         verdict=verdict.label,
@@ -135,39 +144,41 @@ def _printable(text: str) -> str:
 
 
 def _worst_throughput(system: System, ends: float, x_star: float) -> tuple[float, str]:
-    """Throughput of the worst cycle under `restart`, and where the number comes from."""
-    if len(system.workload) == 1:
-        return pulse_cycle(system).throughput, "closed form: worst cycle of one class"
-    if system.workload.gcd > 1:
-        orbit = pulse_cycle(system)
-        return orbit.throughput, f"closed form: pulse cycle, gap {orbit.period}"
-    found = "the worse end of two starts" if ends < 0.999 * x_star else "no cycle found"
+    """Throughput of the worst cycle known under `restart`, and where the number comes from.
+
+    ``ends`` is the worse end of the fluid runs, in requests of mean length per iteration.
+    """
+    orbit = pulse_cycle(system)
+    if orbit.throughput <= ends * (1 + _SAME) and system.workload.gcd > 1:
+        one = len(system.workload) == 1
+        name = "worst cycle of one class" if one else f"pulse cycle, gap {orbit.period}"
+        return orbit.throughput, f"closed form: {name}"
+    found = "the worse end of two starts" if ends < (1 - _SAME) * x_star else "no cycle found"
     return ends, f"simulated: fluid model, {found}"
 
 
-def _resume_cost(
-    whole: RunSummary, mean_prompt: float, x_star: float, modes: Spectrum
-) -> ResumeCost:
+def _per_completion(run: RunSummary) -> float:
+    """Evictions per completed request; 0 where nothing completes."""
+    return run.evictions / run.throughput if run.throughput else 0.0
+
+
+def _resume_cost(whole: RunSummary, mean_prompt: float, x_star: float) -> ResumeCost:
     """Recompute tax under `resume`, from the evictions of whole requests under `restart`.
 
     Completions are taken at x*, near which they stay under `resume` (theory: section 2).
     """
-    per_completion = whole.evictions / whole.throughput if whole.throughput else 0.0
+    per_completion = _per_completion(whole)
     prefilled = whole.evicted_tokens + x_star * mean_prompt
-    if prefilled == 0:
-        return ResumeCost(
-            recompute_tax=0.0,
-            evictions_per_completion=per_completion,
-            source="no prompt and no eviction: nothing is ever prefilled",
+    tax: float | None = whole.evicted_tokens / prefilled if prefilled else 0.0
+    if whole.throughput == 0:
+        tax, source = None, "not yet estimated: the integer model completed nothing"
+    elif per_completion <= _RARE:
+        source = "estimated with the integer model, which restarts: close where evictions are rare"
+    else:
+        source = (
+            "estimated with the integer model, which restarts: rough, and too high inside a cycle"
         )
-    trust = "close where evictions are rare"
-    if modes.outcome is not Stability.STABLE:
-        trust = "too high inside a cycle"
-    return ResumeCost(
-        recompute_tax=whole.evicted_tokens / prefilled,
-        evictions_per_completion=per_completion,
-        source=f"estimated with the integer model, which restarts: {trust}",
-    )
+    return ResumeCost(recompute_tax=tax, evictions_per_completion=per_completion, source=source)
 
 
 def _finite(value: float) -> float | None:

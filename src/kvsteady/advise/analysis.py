@@ -16,8 +16,8 @@ from kvsteady.errors import InputError
 SCHEMA_VERSION = 1
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of everything saved: frozen, fields by name, unknown ones refused."""
+class Record(msgspec.Struct, frozen=True):
+    """Base of everything saved: frozen, fields by name; a reader passes over unknown ones."""
 
 
 class WorkloadSummary(Record, frozen=True):
@@ -45,8 +45,9 @@ class OrbitSummary(Record, frozen=True):
 
 
 class RunSummary(Record, frozen=True):
-    """Averages over the end of one run of the model; rates per iteration.
+    """Averages over the end of one run of the model, in unpaged memory; rates per iteration.
 
+    ``useful_tokens`` are output tokens generated and not lost again.
     ``wasted_tokens`` are generated tokens that evictions lost (`restart` decodes them again),
     ``evicted_tokens`` all KV tokens that they threw out. ``settled`` is False where the run was too
     short for the dominant mode to grow or die.
@@ -57,6 +58,7 @@ class RunSummary(Record, frozen=True):
     start: Literal["disturbed equilibrium", "empty"]
     iterations: int
     throughput: float
+    useful_tokens: float
     evictions: float
     evicted_tokens: float
     wasted_tokens: float
@@ -144,9 +146,9 @@ class Curves(Record, frozen=True):
 class Analysis(Record, frozen=True, kw_only=True):
     """The result of `check`.
 
-    Rates are requests per iteration; losses are shares of ``x_star``. ``restart_loss`` is where
-    greedy admission ends in the fluid model when evictions lose progress (`restart`); what they
-    cost where progress is kept stands under ``resume``.
+    Rates are requests per iteration. ``restart_loss`` is the share of the equilibrium's output
+    tokens that greedy admission loses in the fluid model when evictions lose progress
+    (`restart`); what they cost where progress is kept stands under ``resume``.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -202,9 +204,29 @@ def load_analysis(data: bytes, *, file: str | None = None) -> Analysis:
             raise InputError(
                 f"{version}", file=file, field="schema_version", allowed=f"{SCHEMA_VERSION}"
             )
-        return msgspec.json.decode(data, type=Analysis)
+        analysis = msgspec.json.decode(data, type=Analysis)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not a saved analysis: {error}", file=file) from None
+    _check_drawable(analysis, file)
+    return analysis
+
+
+def _check_drawable(analysis: Analysis, file: str | None) -> None:
+    """Raise `InputError` where an edited file holds what no analysis could."""
+    positive = {
+        "x_star": analysis.x_star,
+        "kv_tokens": analysis.kv_tokens,
+        "rate_cap": analysis.rate_cap,
+        "orbits.period": min((orbit.period for orbit in analysis.orbits), default=0),
+        "curves.runs": min((len(run.completed.x) for run in analysis.curves.runs), default=0),
+        "curves.weights": len(analysis.curves.weights.x),
+        "curves.output_law": len(analysis.curves.output_law.x),
+        "curves.prompt_law": len(analysis.curves.prompt_law.x),
+        "runs": len(analysis.runs),
+    }
+    for field, value in positive.items():
+        if not value > 0:
+            raise InputError(f"{value}", file=file, field=field, allowed="above 0")
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from kvsteady.advise.analysis import Advice, ResumeCost
 from kvsteady.advise.verdict import Verdict
 from kvsteady.model.system import System
-from kvsteady.theory.caps import RateCaps
+from kvsteady.theory.caps import RateCaps, reservation_rate
 from kvsteady.theory.equilibrium import Equilibrium
 from kvsteady.theory.spectrum import Spectrum
 
 _CYCLES = (Verdict.UNSTABLE, Verdict.METASTABLE)
 # Recompute tax above which evictions may be worth paying decode capacity to avoid.
 _HEAVY = 0.2
+# The least default of vLLM's --max-num-seqs (vllm 0.33.0, engine/arg_utils.py).
+_SLOTS = 256
 # Requests under which the lengths of a trace are too few to stand for a law.
 _FEW = 2_000
 
@@ -29,6 +31,8 @@ class Findings:
     verdict: Verdict
     restart_loss: float
     resume: ResumeCost
+    capped_evictions: float
+    """Per completion, in the run of whole requests under the cap."""
 
     @property
     def heavy(self) -> bool:
@@ -53,7 +57,7 @@ def counsel(found: Findings) -> tuple[Advice, ...]:
     advice = [_act_or_not(found), _cost(found)]
     if found.verdict in _CYCLES:
         advice.append(_lengths(found))
-    cautions = (_few_requests(found), _saturation(found))
+    cautions = (_concurrency(found), _few_requests(found), _saturation(found))
     return (*advice, *(caution for caution in cautions if caution))
 
 
@@ -69,21 +73,24 @@ def _act_or_not(found: Findings) -> Advice:
             )
         case Verdict.NOISY | Verdict.MILD:
             cause = (
-                "There is no cycle to break; evictions come from chance."
+                "There is no cycle to break; evictions come from chance, "
+                f"{found.resume.evictions_per_completion:.2g} per completion."
                 if found.verdict is Verdict.NOISY
-                else "The cycle alone would hardly be felt; most evictions come from chance."
+                else "The cycle alone would hardly be felt; most evictions come from chance, "
+                f"{found.resume.evictions_per_completion:.2g} per completion."
             )
             if found.heavy:
                 return Advice(
                     title=f"Weigh it: evictions, or a cap at {cap}",
-                    text=f"{cause} Under resume they recompute much of all prefill. The cap would "
-                    f"end nearly all evictions and give up {given_up}: worth it where prefill "
-                    "takes much of an iteration or tail latency matters, a loss elsewhere.",
+                    text=f"{cause} Under resume they recompute much of all prefill. "
+                    f"{_what_the_cap_does(found)} and gives up {given_up}: worth it where prefill "
+                    "takes much of an iteration or tail latency matters, a loss elsewhere."
+                    f"{_reserving(found)}",
                 )
             return Advice(
                 title="Probably leave it alone",
-                text=f"{cause} A cap at {cap} would end nearly all of them and give up "
-                f"{given_up}. Act only if tail latency matters more than throughput.",
+                text=f"{cause} {_what_the_cap_does(found, cap)} and gives up {given_up}. Act only "
+                f"if tail latency matters more than throughput.{_reserving(found)}",
             )
         case Verdict.UNDECIDED:
             return Advice(
@@ -115,10 +122,29 @@ def _act_or_not(found: Findings) -> Advice:
         case Verdict.UNSTABLE:
             return Advice(
                 title=f"Cap admissions at {cap}",
-                text="Greedy admission leaves the eviction-free equilibrium by itself. From any "
-                "state the cap ends the evictions within the longest output, and gives up "
-                f"{given_up}.",
+                text="Greedy admission leaves the eviction-free equilibrium by itself. "
+                f"{_what_the_cap_does(found)} and gives up {given_up}.",
             )
+
+
+def _what_the_cap_does(found: Findings, cap: str = "") -> str:
+    """What the capped run showed; only lengths known in turn are ever free of evictions."""
+    name = f"A cap at {cap}" if cap else "The cap"
+    if found.system.workload.random:
+        return f"{name} leaves {found.capped_evictions:.2g} evictions per completion"
+    return f"{name} ends the evictions within the longest output, from any state,"
+
+
+def _reserving(found: Findings) -> str:
+    """A word on reservation where it costs less than the cap."""
+    reserved = reservation_rate(found.system)
+    if reserved <= found.caps.steady:
+        return ""
+    kept = reserved / found.caps.blocks
+    return (
+        f" Reserving prompt + max_tokens never evicts and keeps {kept:.0%} of x* in blocks, if "
+        "max_tokens is each request's true length; the looser it is, the less."
+    )
 
 
 def _cost(found: Findings) -> Advice:
@@ -126,13 +152,13 @@ def _cost(found: Findings) -> Advice:
     kept = (
         "not yet estimated"
         if tax is None
-        else f"about {tax:.0%} of prefilled tokens are recomputed, plus the latency of waiting "
-        "for it"
+        else f"{tax:.0%} of prefilled tokens are recomputed ({found.resume.source}), plus the "
+        "latency of waiting for it"
     )
     return Advice(
         title="What evictions cost",
-        text=f"If evictions lose progress (restart): {found.restart_loss:.1%} of completions per "
-        "iteration. If generated tokens are kept (resume: vLLM, SGLang, Transformers) completions "
+        text=f"If evictions lose progress (restart): {found.restart_loss:.1%} of output tokens. "
+        "If generated tokens are kept (resume: vLLM, SGLang, Transformers) completions "
         f"per iteration stay near x*; the cost is recomputed prefill: {kept}.",
     )
 
@@ -156,6 +182,17 @@ def _lengths(found: Findings) -> Advice:
             "atom (a max_tokens cap) too large, for that to stabilise."
         )
     return Advice(title="Why: the lengths", text=text)
+
+
+def _concurrency(found: Findings) -> Advice | None:
+    if found.balance.running <= _SLOTS:
+        return None
+    return Advice(
+        title="Concurrency limits",
+        text=f"About {found.balance.running:,.0f} requests run at once at the equilibrium. If the "
+        "engine allows fewer (vLLM --max-num-seqs is 256 or 1,024 by default, by GPU; SGLang "
+        "--max-running-requests), memory never fills and none of this applies.",
+    )
 
 
 def _few_requests(found: Findings) -> Advice | None:

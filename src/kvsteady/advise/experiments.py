@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,7 +78,8 @@ def run_experiments(
     nudged = Cohorts.of(balance.admissions * (1 + _NUDGE * noise))
     fold = _FOLDS * min(modes.doubling, modes.halving)
     affordable = min(_BUDGET / system.workload.by_output[0].size, _MOST_STEPS)
-    lives = int(max(_LEAST_LIVES, min(max(_LIVES, fold / longest), affordable / longest)))
+    wanted = max(_LIVES, math.ceil(fold / longest)) if math.isfinite(fold) else _LIVES
+    lives = max(_LEAST_LIVES, min(wanted, int(affordable / longest)))
     warm_up = lives // 2 * longest
     tail = lives * longest - warm_up
     opening = min(_OPENING, lives) * longest
@@ -124,7 +126,7 @@ def run_experiments(
             run_curves("greedy, whole requests", "greedy", run(Greedy(), opening, 0, fluid=False)),
             run_curves("rate cap, whole requests", "rate cap", run(cap, opening, 0, fluid=False)),
         ),
-        settled=lives * longest >= fold,
+        settled=lives >= wanted,
     )
 
 
@@ -142,6 +144,7 @@ def _summary(
         start=start,
         iterations=mean.iterations,
         throughput=mean.completed,
+        useful_tokens=mean.useful_tokens,
         evictions=mean.evicted,
         evicted_tokens=mean.evicted_tokens,
         wasted_tokens=mean.wasted_tokens,

@@ -64,11 +64,10 @@ def _vllm(system: System, balance: Equilibrium, caps: RateCaps, *, act: bool) ->
         source=f"{config}.watermark, since 0.24; vllm pull 44594: 1065 → 187 preemptions",
     )
     concurrency = Setting(
-        paste=f"--max-num-active-seqs {fitting}",
+        paste=f"--max-num-seqs {fitting}",
         effect=f"never preempts: {fitting} of the largest request fit. Gives up "
-        f"{given_up:.0%} of decode capacity, so only where latency matters more "
-        "(before 0.31: --max-num-seqs)",
-        source=f"{config}.max_num_active_seqs, since 0.31",
+        f"{given_up:.0%} of decode capacity, so only where latency matters more",
+        source=f"{config}.max_num_seqs",
     )
     return EngineSettings(
         engine="vLLM",
@@ -106,26 +105,27 @@ def _sglang(caps: RateCaps, *, act: bool) -> EngineSettings:
 
 def _tensorrt_llm(system: System, balance: Equilibrium, *, act: bool) -> EngineSettings:
     reserved = reservation_rate(system) / balance.admissions_blocks
-    policy = "GUARANTEED_NO_EVICT" if act else "MAX_UTILIZATION"
-    effect = (
-        "never evicts, by reserving prompt + max_tokens: at best "
-        f"{reserved:.0%} of x* in blocks, and only if max_tokens is the true output length"
-        if act
-        else f"fills memory and pauses requests when it is full; reserving instead would hold "
-        f"completions to {reserved:.0%} of x* in blocks at best"
-    )
+    file = "TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py, SchedulerConfig"
+    if act:
+        setting = Setting(
+            paste="scheduler_config:\n  capacity_scheduler_policy: GUARANTEED_NO_EVICT",
+            effect="the default of KV cache manager V1: never evicts, by reserving prompt + "
+            f"max_tokens. At best {reserved:.0%} of x* in blocks, and only if max_tokens is the "
+            "true output length. V2 knows only MAX_UTILIZATION: also set "
+            "kv_cache_config.use_kv_cache_manager_v2: false",
+            source=f"{file}; YAML given by trtllm-serve --config FILE",
+        )
+    else:
+        setting = Setting(
+            paste="(defaults)",
+            effect="KV cache manager V1 reserves and never evicts: at best "
+            f"{reserved:.0%} of x* in blocks. V2 pauses requests when memory is full (resume)",
+            source=f"{file}; _torch/pyexecutor/scheduler",
+        )
     return EngineSettings(
         engine="TensorRT-LLM",
-        version="main, read in 2026",
-        eviction="none" if act else "resume",
-        note="KV cache manager V2 knows only MAX_UTILIZATION: for the guarantee also set "
-        "kv_cache_config.use_kv_cache_manager_v2: false",
-        settings=(
-            Setting(
-                paste=f"scheduler_config:\n  capacity_scheduler_policy: {policy}",
-                effect=effect,
-                source="TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py (SchedulerConfig), YAML "
-                "given by trtllm-serve --config FILE",
-            ),
-        ),
+        version="main@0004396",
+        eviction="none",
+        note="requests reserve prompt + max_tokens (GUARANTEED_NO_EVICT)",
+        settings=(setting,),
     )

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, Group, Parameter
 from rich.console import Console
 
 from kvsteady import __version__
 from kvsteady.cli import sources
 from kvsteady.cli.bar import Bar
-from kvsteady.errors import InputError, KvsteadyError
+from kvsteady.errors import InputError
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED = 0, 1
 
 app = App(
     name="kvsteady",
     version=__version__,
     help="Keep LLM serving out of KV-cache eviction cycles.",
     default_parameter=Parameter(negative=(), show_default=False),
+    suppress_keyboard_interrupt=False,  # main says so and picks the exit code
 )
 _traffic = Group("Traffic, one of", sort_key=0)
 _memory = Group("Memory, one of", sort_key=1)
@@ -102,9 +102,9 @@ def check(
     json
         Print the analysis as JSON instead of the summary.
     html
-        Write a self-contained report to this file.
+        Write a self-contained report to this file (or the JSON, if its name ends so).
     fail_on
-        Exit with 1 on this verdict or a worse one.
+        Exit with 1 on this verdict or a worse one; the choices are in order of concern.
     seed
         Of random lengths and of the disturbance.
     """
@@ -187,20 +187,12 @@ def report(analysis: Path, /, *, html: Path | None = None) -> int:
     return OK
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed on request, 2 bad input, 130 interrupted."""
-    try:
-        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
-    except (CycloptsError, KvsteadyError) as error:
-        sentence = " ".join(str(error).split())
-        sys.stderr.write(f"kvsteady: error: {sentence}\n")
-        code = BAD_INPUT
-    except KeyboardInterrupt:
-        sys.stderr.write("kvsteady: interrupted\n")
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone; Python must not complain about it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
-    raise SystemExit(code or OK)
+def run(arguments: list[str] | None) -> int:
+    """Run one command; returns its exit code, or raises what went wrong."""
+    code = app(
+        arguments,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
+    return code or OK

@@ -12,6 +12,17 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from kvsteady.model.fluid import (
+    ADMITTED,
+    COLUMNS,
+    COMPLETED,
+    EVICTED,
+    EVICTED_TOKENS,
+    MEMORY,
+    RUNNING,
+    WASTED_TOKENS,
+)
+
 # Fields of an entry.
 CLASS, BORN, SIZE, OLDER, NEWER, DUE_BEFORE, DUE_AFTER = range(7)
 FIELDS = 7
@@ -193,13 +204,13 @@ def run(law, pace, capacity, queue, pool, calendar, clock, due, rows):
         count -= completed
         used += count
 
-        rows[done, 0] = admitted
-        rows[done, 1] = evicted
-        rows[done, 2] = completed
-        rows[done, 3] = memory
-        rows[done, 4] = running
-        rows[done, 5] = evicted_tokens
-        rows[done, 6] = wasted_tokens
+        rows[done, ADMITTED] = admitted
+        rows[done, EVICTED] = evicted
+        rows[done, COMPLETED] = completed
+        rows[done, MEMORY] = memory
+        rows[done, RUNNING] = running
+        rows[done, EVICTED_TOKENS] = evicted_tokens
+        rows[done, WASTED_TOKENS] = wasted_tokens
         done += 1
 
     clock[TIME], clock[YOUNGEST], clock[FREE], clock[SPARE] = now, youngest, free, spare
@@ -245,7 +256,7 @@ def _same(pool, clock, due, entries, n, phase):
 @numba.njit(cache=True)
 def seek(law, pace, capacity, queue, pool, calendar, clock, due, limit):
     """Brent's search for a recurring state; returns (period or 0, whether ``pool`` sufficed)."""
-    row = np.empty((1, 7))
+    row = np.empty((1, COLUMNS))
     entries = np.empty((pool.shape[0], 3), dtype=np.int64)
     phase = np.empty(3 + due.size, dtype=np.int64)
     n = _photograph(pool, clock, due, entries, phase)

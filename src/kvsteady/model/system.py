@@ -59,11 +59,12 @@ class System:
                 )
         largest = self.workload.largest_request
         usable = self.kv_tokens // self.block_size * self.block_size
-        if -(-largest // self.block_size) * self.block_size > usable:
+        held = -(-largest // self.block_size) * self.block_size
+        if held > usable:
             paged = f" in blocks of {self.block_size}" if self.block_size > 1 else ""
             raise InputError(
-                f"the largest request holds {largest:,} tokens (prompt + output) and can never "
-                f"fit in {self.kv_tokens:,}{paged}",
+                f"the largest request of {self.workload.name} holds {largest:,} tokens (prompt + "
+                f"output) and can never fit in {self.kv_tokens:,}{paged}",
                 field="kv_tokens",
-                allowed=f"{largest:,} or more, or a max_tokens cap",
+                allowed=f"{held:,} or more, or a max_tokens cap",
             )

@@ -32,6 +32,15 @@ class Averages:
     evicted_tokens: float
     wasted_tokens: float
 
+    @property
+    def useful_tokens(self) -> float:
+        """Output tokens generated for good: everyone running gains one, evictions waste some.
+
+        Over a stretch that is long, or a whole number of cycles, they are those of the requests
+        completed. Evictions favour short outputs, so completions alone can hide a loss.
+        """
+        return self.running - self.wasted_tokens
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:

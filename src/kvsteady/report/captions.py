@@ -32,11 +32,17 @@ def completions_caption(analysis: Analysis) -> str:
     slopes = [
         f"{_policy(run)} {share(run.throughput / analysis.x_star)}" for run in _whole(analysis)
     ]
+    biased = any(run.throughput > analysis.x_star * 1.005 for run in _whole(analysis))
+    bias = (
+        "More than x* means that evictions favour short requests: more requests, fewer tokens. "
+        if biased
+        else ""
+    )
     return (
         f"Slopes are what counts: x* = {quantity(analysis.x_star)} requests per iteration is the "
-        f"most that any policy completes here, and in the end {' and '.join(slopes)} of it. "
-        "Evicted requests lose their progress (restart); under resume they keep it, and completions"
-        " stay near x*."
+        f"most that any policy completes in this mix, and in the end {' and '.join(slopes)} of it. "
+        f"{bias}Evicted requests lose their progress (restart); under resume they keep it, and "
+        "completions stay near x*."
     )
 
 

@@ -158,7 +158,7 @@ def _restart(analysis: Analysis) -> Fact:
     return Fact(
         "Loss under restart",
         share(analysis.restart_loss),
-        "of completions",
+        "of output tokens",
         "where evicted requests lose their progress",
     )
 

@@ -29,16 +29,16 @@ def orbit_family(analysis: Analysis) -> Figure:
 
 
 def greedy_ends(analysis: Analysis) -> Figure:
-    """Throughput at which the greedy runs end, on the scale of `orbit_family`."""
+    """Share of output tokens that greedy runs end with, on the scale of `orbit_family`."""
     ends = [run for run in analysis.runs if run.policy == "greedy"]
     marks = {
         "type": "scatter",
         "mode": "markers",
         "x": [f"{run.arithmetic}<br>{_START[run.start]}" for run in ends],
-        "y": [100 * run.throughput / analysis.x_star for run in ends],
+        "y": [100 * run.useful_tokens / analysis.running for run in ends],
         "showlegend": False,
         "marker": {"size": 12, "symbol": "x", "color": "@greedy"},
-        "hovertemplate": "ends at %{y:.1f}% of x*<extra></extra>",
+        "hovertemplate": "ends at %{y:.1f}%<extra></extra>",
     }
     across = axis(
         "run of greedy admission",
@@ -57,9 +57,9 @@ def _throughputs(analysis: Analysis, trace: dict[str, Any], across: dict[str, An
     """A trace of shares of x* with the cap and reservation as lines, on one scale for all."""
     cap = 100 * analysis.rate_cap / analysis.x_star
     reserve = 100 * analysis.reservation_throughput / analysis.x_star
-    found = [orbit.throughput for orbit in analysis.orbits]
-    found += [run.throughput for run in analysis.runs]
-    shares = [reserve, cap, *(100 * rate / analysis.x_star for rate in found)]
+    found = [orbit.share_of_x_star for orbit in analysis.orbits]
+    found += [run.useful_tokens / analysis.running for run in analysis.runs]
+    shares = [reserve, cap, *(100 * share for share in found)]
     low, high = min(shares), max(100.0, *shares)
     air = 0.08 * (high - low) or 1.0
     return figure(
@@ -74,7 +74,9 @@ def _throughputs(analysis: Analysis, trace: dict[str, Any], across: dict[str, An
         # Fixed below, or labels of two lines would shift one panel against the other.
         margin={"l": 8, "r": 12, "t": 12, "b": 66},
         xaxis=across | {"automargin": False},
-        yaxis=axis("throughput, % of x*", range=[low - air, high + air], ticksuffix="%"),
+        yaxis=axis(
+            "output tokens, % of those at x*", range=[low - air, high + air], ticksuffix="%"
+        ),
     )
 
 

@@ -60,6 +60,7 @@ def runs(analysis: Analysis) -> str:
             f"{run.iterations:,}",
             quantity(run.throughput),
             share(run.throughput / analysis.x_star),
+            share(run.useful_tokens / analysis.running),
             quantity(run.evictions, 3),
             quantity(run.wasted_tokens, 3),
             share(run.memory / analysis.kv_tokens),
@@ -73,6 +74,7 @@ def runs(analysis: Analysis) -> str:
         "iterations",
         "completed /it.",
         "of x*",
+        "tokens kept",
         "evicted /it.",
         "tokens lost /it.",
         "memory",
@@ -99,8 +101,8 @@ def footer(analysis: Analysis) -> str:
     """Version, and the data behind the page."""
     return (
         f"<footer><p>kvsteady {escaped(analysis.kvsteady_version)}, schema "
-        f"{analysis.schema_version}. x* is the largest rate of completions of any policy that "
-        "wastes no work; an iteration is one batch of the engine. "
+        f"{analysis.schema_version}. x* is the largest rate of completions in the mix of the "
+        "workload; an iteration is one batch of the engine. "
         '<button id="save" type="button">Save the analysis as JSON</button></p>'
         "<noscript>The figures need JavaScript; the numbers above do not.</noscript></footer>"
     )

@@ -79,8 +79,7 @@ class Lengths:
         if not weights:
             raise InputError("no length in it", field="table", allowed="one length or more")
         pairs = sorted(
-            (_tokens(length, "length"), real_number(weight, "weight", above=-1e-300))
-            for length, weight in weights.items()
+            (_tokens(length, "length"), _weight(weight)) for length, weight in weights.items()
         )
         mass = np.array([weight for _, weight in pairs])
         mass /= max(mass.max(), 1e-300)  # so that no sum overflows
@@ -179,6 +178,10 @@ def parse_lengths(text: str, field: str) -> Lengths:
 
 def _tokens(value: object, name: str) -> int:
     return whole_number(value, name, 0, MAX_PROMPT)
+
+
+def _weight(value: object) -> float:
+    return 0.0 if type(value) in (int, float) and value == 0 else real_number(value, "weight")
 
 
 def _end(max_tokens: int | None, end: float, name: str) -> int:

@@ -28,8 +28,8 @@ from kvsteady.workload.ranges import (
 class Workload:
     """The joint law of (prompt, output) lengths, one row per distinct pair.
 
-    Build one with `Workload.fixed`, `Workload.classes`, `Workload.independent`,
-    `Workload.from_counts`, `read_trace` or `preset`; the rows are sorted by output, then prompt.
+    Build one with `Workload.fixed`, `Workload.classes`, `Workload.from_counts`, `independent`,
+    `read_trace` or `preset`; the rows are sorted by output, then prompt.
 
     Attributes
     ----------

@@ -65,12 +65,15 @@ class TableFormat:
     failed
         What an output of 0 tokens means, for the note: such rows are skipped and counted. None
         where an output of 0 is an error.
+    caveat
+        What such a trace tells that kvsteady does not use, for the notes; None if nothing.
     """
 
     name: str
     containers: tuple[str, ...]
     layouts: tuple[Columns, ...] = ()
     failed: str | None = None
+    caveat: str | None = None
 
     def recognises(self, peek: Peek) -> bool:
         """Tell whether a layout's columns are all there, in a kind of file it comes in."""
@@ -110,9 +113,11 @@ class TableFormat:
             yield from read(source, columns, skip_zero=self.failed is not None)
 
     def about(self, source: Source, skipped: int) -> tuple[str, tuple[str, ...]]:
-        """Give the file's name, and how many failed requests were skipped."""
-        notes = (f"{skipped:,} requests skipped: {self.failed}",) if skipped else ()
-        return source.path.name, notes
+        """Give the file's name, what is not used of it, and how many failures were skipped."""
+        notes = [f"{skipped:,} requests skipped: {self.failed}"] if skipped else []
+        if self.caveat is not None:
+            notes.append(self.caveat)
+        return source.path.name, tuple(notes)
 
 
 def listed(peek: Peek) -> str:

@@ -10,4 +10,5 @@ MOONCAKE = TableFormat(
     name="mooncake",
     containers=("jsonl",),
     layouts=(Columns("input_length", "output_length", "timestamp", "ms"),),
+    caveat="shared prefixes (hash_ids) are not modelled: every prompt counts in full",
 )
