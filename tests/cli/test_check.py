@@ -96,6 +96,14 @@ def test_a_law_with_a_cap_leaves_an_atom(capsys: pytest.CaptureFixture[str]) -> 
     assert found["workload"]["longest_output"] == 60
 
 
+def test_a_cap_makes_an_endless_tail_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    # Without the cap this law reaches past a million tokens, which is refused.
+    law = ("--prompt", "5", "--output", "lognormal:2000,1.2", "--kv-tokens", "200000")
+    found = checked(capsys, *law, "--max-tokens", "300")
+    assert found["workload"]["longest_output"] == 300
+    assert run(capsys, "check", *law)[0] == 2
+
+
 @pytest.mark.parametrize(
     ("limit", "code"), [("unstable", 1), ("metastable", 1), ("noisy", 1), (None, 0)]
 )

@@ -76,7 +76,15 @@ def check(
     resume = _resume_cost(whole, system.workload.mean_prompt, balance.admissions)
     verdict = decide(modes, restart_loss, resume.evictions_per_completion)
     found = Findings(
-        system, balance, modes, caps, verdict, restart_loss, resume, _per_completion(capped)
+        system,
+        balance,
+        modes,
+        caps,
+        verdict,
+        restart_loss,
+        resume,
+        whole_loss=max(0.0, 1 - whole.useful_tokens / balance.running),
+        capped_evictions=_per_completion(capped),
     )
     return Analysis(
         kvsteady_version=__version__,

@@ -31,6 +31,8 @@ class Findings:
     verdict: Verdict
     restart_loss: float
     resume: ResumeCost
+    whole_loss: float
+    """As ``restart_loss``, in the run of whole requests: chance included."""
     capped_evictions: float
     """Per completion, in the run of whole requests under the cap."""
 
@@ -157,7 +159,8 @@ def _cost(found: Findings) -> Advice:
     )
     return Advice(
         title="What evictions cost",
-        text=f"If evictions lose progress (restart): {found.restart_loss:.1%} of output tokens. "
+        text=f"If evictions lose progress (restart): {found.restart_loss:.1%} of output tokens, "
+        f"{found.whole_loss:.1%} with whole requests and chance. "
         "If generated tokens are kept (resume: vLLM, SGLang, Transformers) completions "
         f"per iteration stay near x*; the cost is recomputed prefill: {kept}.",
     )

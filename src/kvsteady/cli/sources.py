@@ -58,7 +58,9 @@ def workload(
         if prompt is None or output is None:
             missing = "--prompt" if prompt is None else "--output"
             raise InputError(f"{missing} is missing", allowed="--prompt LAW with --output LAW")
-        load = independent(parse_lengths(prompt, "--prompt"), parse_lengths(output, "--output"))
+        load = independent(
+            parse_lengths(prompt, "--prompt"), parse_lengths(output, "--output", max_tokens)
+        )
     return load if max_tokens is None else load.capped(max_tokens)
 
 

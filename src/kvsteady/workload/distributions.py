@@ -138,8 +138,8 @@ def independent(prompt: Lengths, output: Lengths, max_tokens: int | None = None)
     return workload if max_tokens is None else workload.capped(max_tokens)
 
 
-def parse_lengths(text: str, field: str) -> Lengths:
-    """Read a law from the command line.
+def parse_lengths(text: str, field: str, max_tokens: int | None = None) -> Lengths:
+    """Read a law from the command line; ``max_tokens`` ends the laws that have no end.
 
     ``128`` or ``fixed:128``, ``uniform:LOW-HIGH``, ``geometric:MEAN``,
     ``lognormal:MEDIAN,SIGMA``, ``table:LENGTH=WEIGHT,LENGTH=WEIGHT,…``.
@@ -159,10 +159,10 @@ def parse_lengths(text: str, field: str) -> Lengths:
                 low, high = rest.split("-")
                 return Lengths.uniform(int(low), int(high))
             case "geometric":
-                return Lengths.geometric(float(rest))
+                return Lengths.geometric(float(rest), max_tokens)
             case "lognormal":
                 median, sigma = rest.split(",")
-                return Lengths.lognormal(float(median), float(sigma))
+                return Lengths.lognormal(float(median), float(sigma), max_tokens)
             case "table":
                 pairs = [pair.split("=") for pair in rest.split(",")]
                 table = {int(length): float(weight) for length, weight in pairs}
