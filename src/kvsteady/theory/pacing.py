@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -17,6 +18,7 @@ _HALVINGS = 16
 _SLOWEST = 1e-4
 _SPARE = 2e-3
 _BACKWARD = 50
+_DENOMINATOR = 1000
 _ITERATIONS = 20_000
 
 
@@ -64,11 +66,14 @@ def largest_paced_rate(system: System, most: float) -> float:
     if len(load) == 1:
         return low
     # Later requests may meet in ways that those followed did not: stay a little below the edge.
-    for _ in range(_BACKWARD):
-        low *= 1 - _SPARE
-        if peak(low) <= memory:
-            break
-    return low
+    for steps in range(1, _BACKWARD):
+        below = low * (1 - _SPARE) ** steps
+        if peak(below) <= memory:
+            return below
+    # Small memories have rates that fit and whose neighbours do not: simple fractions, at which
+    # requests keep meeting in the same way for ever.
+    simple = float(Fraction(low).limit_denominator(_DENOMINATOR))
+    return simple if simple <= low and peak(simple) <= memory else low
 
 
 def _peak_of_one(rate: float, curve: FloatArray) -> float:
