@@ -8,7 +8,7 @@ import pytest
 import kvsteady
 
 HOME = Path(kvsteady.__file__).parent
-FOUNDATION = ("arrays", "errors", "extras", "progress")
+FOUNDATION = ("arrays", "errors", "extras", "files", "progress")
 ORDER = (
     *FOUNDATION,
     "workload",
@@ -18,6 +18,7 @@ ORDER = (
     "policies",
     "simulate",
     "advise",
+    "reproduce",
     "plugins",
     "watch",
     "report",

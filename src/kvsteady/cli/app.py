@@ -187,6 +187,14 @@ def report(analysis: Path, /, *, html: Path | None = None) -> int:
     return OK
 
 
+# Commands in files of their own, imported when they are called.
+app.command(
+    "kvsteady.cli.reproduce:reproduce",
+    name="reproduce",
+    help="Measure every claim of arXiv:2606.15555, and report how each stands.",
+)
+
+
 def run(arguments: list[str] | None) -> int:
     """Run one command; returns its exit code, or raises what went wrong."""
     code = app(

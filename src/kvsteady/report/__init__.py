@@ -1,12 +1,13 @@
 """A saved analysis, shown: as text for the terminal, as figures, as one HTML file.
 
-Every output renders the same `Analysis`; nothing is analysed here. Figures are dicts as Plotly
+Every output renders the same saved result; nothing is analysed here. Figures are dicts as Plotly
 reads them, with colours named by role until `painted` fills them in.
 """
 
 from kvsteady.report.html import render_html
 from kvsteady.report.palette import painted
 from kvsteady.report.plots import Plot, report_plots
+from kvsteady.report.reproduction import render_reproduction, render_reproduction_html
 from kvsteady.report.save import check_destination, save
 from kvsteady.report.terminal import render_terminal
 
@@ -15,6 +16,8 @@ __all__ = [
     "check_destination",
     "painted",
     "render_html",
+    "render_reproduction",
+    "render_reproduction_html",
     "render_terminal",
     "report_plots",
     "save",

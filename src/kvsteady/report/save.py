@@ -1,32 +1,36 @@
-"""An analysis into a file: all of it, or nothing."""
+"""A result into a file: all of it, or nothing."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
 from kvsteady.advise.analysis import Analysis
 from kvsteady.errors import InputError
 from kvsteady.extras import import_extra
+from kvsteady.files import write_whole
 from kvsteady.progress import Progress, silent
 from kvsteady.report.html import render_html
+from kvsteady.report.reproduction import render_reproduction_html
+from kvsteady.reproduce.finding import Reproduction
 
 _SUFFIXES = (".html", ".json")
 
 
-def save(analysis: Analysis, path: str | PathLike[str], *, progress: Progress = silent) -> None:
-    """Write the analysis as JSON (``.json``) or as a self-contained report (``.html``).
+def save(
+    result: Analysis | Reproduction, path: str | PathLike[str], *, progress: Progress = silent
+) -> None:
+    """Write a result as JSON (``.json``) or as a self-contained report (``.html``).
 
     The file appears whole or not at all; an older one stays until then.
 
     Parameters
     ----------
-    analysis
-        What `check` returned.
+    result
+        What `check` or `reproduce` returned.
     path
         Where to; the suffix decides the format, the directory must exist.
     progress
@@ -42,14 +46,14 @@ def save(analysis: Analysis, path: str | PathLike[str], *, progress: Progress = 
     check_destination(path)
     progress(0, 2)
     data = (
-        analysis.to_json() + b"\n"
+        result.to_json() + b"\n"
         if Path(path).suffix.lower() == ".json"
-        else render_html(analysis).encode()
+        else _as_page(result).encode()
     )
     progress(1, 2)
     with _said_as_input_error(path):
         # Through a link, so that the link stays one.
-        _write_whole(Path(os.path.realpath(path)), data)
+        write_whole(Path(os.path.realpath(path)), data)
     progress(2, 2)
 
 
@@ -76,6 +80,12 @@ def check_destination(path: str | PathLike[str]) -> None:
         import_extra("plotly", extra="report")
 
 
+def _as_page(result: Analysis | Reproduction) -> str:
+    if isinstance(result, Reproduction):
+        return render_reproduction_html(result)
+    return render_html(result)
+
+
 @contextmanager
 def _said_as_input_error(path: str | PathLike[str]) -> Iterator[None]:
     try:
@@ -87,19 +97,3 @@ def _said_as_input_error(path: str | PathLike[str]) -> Iterator[None]:
         raise
     except ValueError as error:  # a null character in the path
         raise InputError(f"cannot be written: {error}", file=path) from error
-
-
-def _write_whole(target: Path, data: bytes) -> None:
-    """Through a temporary file beside the target, which is gone whatever happens."""
-    temporary = target.with_name(f".{secrets.token_hex(8)}.kvsteady-tmp")
-    try:
-        # Not tempfile: its files are private, while this one gets the usual permissions.
-        with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-    except BaseException:  # an interrupt too must not leave the file behind
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise

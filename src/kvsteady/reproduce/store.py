@@ -1,0 +1,70 @@
+"""Findings as they land, so that a killed run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import msgspec
+
+from kvsteady.errors import InputError
+from kvsteady.files import write_whole
+from kvsteady.reproduce.finding import Finding
+
+
+class Store:
+    """A folder with one file per finding, named after the claim and the code that measured it.
+
+    Change a line of kvsteady and everything is measured again: a stale number is worse than a
+    slow run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(error.strerror or "cannot be made", file=folder) from None
+
+    def get(self, key: str) -> Finding | None:
+        """Return the finding if this very code measured it; a damaged file counts as none."""
+        try:
+            return msgspec.json.decode(self._place(key).read_bytes(), type=Finding)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def put(self, finding: Finding) -> None:
+        """Keep a finding; the file appears whole or not at all."""
+        place = self._place(finding.key)
+        try:
+            for old in self._folder.glob(f"{finding.key}.*.json"):
+                if old != place:
+                    old.unlink(missing_ok=True)
+            write_whole(place, msgspec.json.format(msgspec.json.encode(finding)))
+        except OSError as error:
+            raise InputError(error.strerror or "cannot be written", file=place) from None
+
+    def _place(self, key: str) -> Path:
+        return self._folder / f"{key}.{_fingerprint()}.json"
+
+
+@cache
+def _fingerprint() -> str:
+    """Of every source file of the package."""
+    digest = hashlib.sha256()
+    for name, source in sorted(_sources(files("kvsteady"), "")):
+        digest.update(name.encode() + b"\0" + source + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
+    found = []
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            found += _sources(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            found.append((prefix + entry.name, entry.read_bytes()))
+    return found

@@ -1,0 +1,25 @@
+"""The quicker claims, measured; `make reproduce` measures them all."""
+
+import pytest
+
+from kvsteady.reproduce import Outcome, reproduce
+from kvsteady.reproduce.claims import CLAIMS
+
+QUICK = ("reference-run", "spread-growth", "support-loss", "pulse-cycle")
+
+
+@pytest.mark.parametrize("key", QUICK)
+def test_the_claim_stands(key: str) -> None:
+    (finding,) = reproduce(only=[key]).findings
+    failed = [check for check in finding.checks if not check.holds]
+    assert not failed
+    assert finding.checks
+    assert finding.outcome in (Outcome.REPRODUCED, Outcome.WITH_CONDITIONS)
+
+
+def test_every_claim_has_its_own_key_and_a_source() -> None:
+    keys = [claim.key for claim in CLAIMS]
+    assert len(set(keys)) == len(keys)
+    for claim in CLAIMS:
+        assert claim.source.startswith(("paper", "ours", "open"))
+        assert (claim.measure is None) == bool(claim.why_not)
