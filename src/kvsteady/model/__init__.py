@@ -3,9 +3,10 @@
 from kvsteady.model.admission import UNLIMITED, Pace, PacedPolicy
 from kvsteady.model.cycle import Cycle, Search, find_cycle
 from kvsteady.model.iterate import iterate
+from kvsteady.model.requeue_place import Requeue
 from kvsteady.model.state import Cohorts, State
 from kvsteady.model.system import Eviction, System
-from kvsteady.model.trajectory import Averages, Trajectory
+from kvsteady.model.trajectory import Averages, RequeueAverages, Trajectory
 
 __all__ = [
     "UNLIMITED",
@@ -15,6 +16,8 @@ __all__ = [
     "Eviction",
     "Pace",
     "PacedPolicy",
+    "Requeue",
+    "RequeueAverages",
     "Search",
     "State",
     "System",

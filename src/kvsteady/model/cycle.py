@@ -8,12 +8,13 @@ from enum import Enum
 import numpy as np
 
 from kvsteady.errors import InputError
-from kvsteady.model import fluid
 from kvsteady.model.admission import PacedPolicy, pace_of
-from kvsteady.model.machines import Arithmetic, machine
+from kvsteady.model.machines import Arithmetic
+from kvsteady.model.requeue_machine import NOBODY, recorded_columns, runner, waiting_in
+from kvsteady.model.requeue_place import AT_HEAD, Requeue
 from kvsteady.model.state import Cohorts, State
 from kvsteady.model.system import Eviction, System
-from kvsteady.model.trajectory import Averages
+from kvsteady.model.trajectory import Averages, averages_of
 from kvsteady.workload.ranges import whole_number
 
 
@@ -27,7 +28,7 @@ class Search(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Cycle:
-    """A periodic orbit under `Eviction.RESTART`, and what one turn of it does.
+    """A periodic orbit, and what one turn of it does.
 
     Attributes
     ----------
@@ -41,6 +42,10 @@ class Cycle:
         Averages over one period.
     state
         Who is in memory before the first iteration of the turn.
+    eviction
+        What becomes of evicted requests.
+    waiting
+        Who was evicted with its tokens and waits then, the next to be admitted first.
     """
 
     outcome: Search
@@ -48,8 +53,8 @@ class Cycle:
     residual: float
     turn: Averages | None
     state: State
-
-    eviction = Eviction.RESTART
+    eviction: Eviction = Eviction.RESTART
+    waiting: State = NOBODY
 
     @property
     def throughput(self) -> float:
@@ -70,12 +75,14 @@ def find_cycle(
     start: State | Cohorts | None = None,
     limit: int = 10_000_000,
     tolerance: float = 1e-9,
+    eviction: Eviction = Eviction.RESTART,
+    requeue: Requeue = AT_HEAD,
 ) -> Cycle:
     """Iterate until a state recurs (Brent's algorithm) and describe the orbit.
 
     ``tolerance`` is relative to the requests that fit in memory and applies to the fluid model;
     whole requests recur exactly, the phase of queue and token bucket included. ``limit`` bounds
-    the iterations of the search.
+    the iterations of the search. ``eviction`` and ``requeue`` are those of `iterate`.
 
     Raises
     ------
@@ -86,14 +93,19 @@ def find_cycle(
     if not 0 <= tolerance < 1:
         raise InputError(f"{tolerance}", field="tolerance", allowed="0 or more, under 1")
     pace = pace_of(policy, system, whole_requests=arithmetic == "integer")
-    runner = machine(system, pace, arithmetic, start, seed=0)
+    engine = runner(system, pace, arithmetic, start, 0, eviction, requeue)
     scale = system.kv_tokens / float(system.workload.memory_weights()[0])
-    period, residual = runner.seek(limit, tolerance * scale)
-    state = runner.state()
+    period, residual = engine.seek(limit, tolerance * scale)
+    state, waiting = engine.state(), waiting_in(engine)
     if period == 0:
-        return Cycle(Search.NOT_FOUND, 0, float("inf"), None, state)
-    rows = np.empty((period, fluid.COLUMNS))
-    runner.advance(rows)
-    turn = Averages(period, *rows.mean(axis=0).tolist())
+        return Cycle(Search.NOT_FOUND, 0, float("inf"), None, state, eviction, waiting)
+    sums = np.zeros(recorded_columns(eviction))
+    left = period
+    while left:  # a turn can be longer than memory holds rows
+        rows = np.empty((min(left, 1 << 17), sums.size))
+        engine.advance(rows)
+        sums += rows.sum(axis=0)
+        left -= len(rows)
+    turn = averages_of(sums, period, eviction)
     outcome = Search.EXACT if residual == 0 else Search.WITHIN_TOLERANCE
-    return Cycle(outcome, period, residual, turn, state)
+    return Cycle(outcome, period, residual, turn, state, eviction, waiting)

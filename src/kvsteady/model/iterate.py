@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from kvsteady.model import fluid
 from kvsteady.model.admission import PacedPolicy, pace_of
-from kvsteady.model.machines import Arithmetic, machine
+from kvsteady.model.machines import Arithmetic
+from kvsteady.model.requeue_machine import recorded_columns, runner
+from kvsteady.model.requeue_place import AT_HEAD, Requeue
 from kvsteady.model.state import Cohorts, State
-from kvsteady.model.system import System
+from kvsteady.model.system import Eviction, System
 from kvsteady.model.trajectory import Trajectory
 from kvsteady.progress import Progress, silent
 from kvsteady.workload.ranges import whole_number
@@ -27,9 +28,11 @@ def iterate(
     start: State | Cohorts | None = None,
     burn_in: int = 0,
     seed: int = 0,
+    eviction: Eviction = Eviction.RESTART,
+    requeue: Requeue = AT_HEAD,
     progress: Progress = silent,
 ) -> Trajectory:
-    """Run the exact model of theory section 2 under `Eviction.RESTART`.
+    """Run the exact model of theory section 2.
 
     Parameters
     ----------
@@ -45,6 +48,9 @@ def iterate(
     start
         Who is in memory before the first iteration; None is nobody. `Cohorts` is for the fluid
         model only.
+    eviction, requeue
+        What becomes of evicted requests and, where they keep their tokens, how they wait. The
+        fluid model re-queues at the head only.
 
     Raises
     ------
@@ -54,18 +60,19 @@ def iterate(
     steps = whole_number(steps, "steps", 1, _MAX_ROWS)
     burn_in = whole_number(burn_in, "burn_in", 0, _MAX_ROWS)
     pace = pace_of(policy, system, whole_requests=arithmetic == "integer")
-    runner = machine(system, pace, arithmetic, start, seed)
-    rows = np.empty((steps, fluid.COLUMNS))
+    engine = runner(system, pace, arithmetic, start, seed, eviction, requeue)
+    columns = recorded_columns(eviction)
+    rows = np.empty((steps, columns))
     total = burn_in + steps
-    scratch = np.empty((min(burn_in, _CHUNK), fluid.COLUMNS))
+    scratch = np.empty((min(burn_in, _CHUNK), columns))
     done = 0
     while done < total:
         if done < burn_in:
             part = scratch[: burn_in - done]
         else:
             part = rows[done - burn_in : done - burn_in + _CHUNK]
-        runner.advance(part)
+        engine.advance(part)
         done += len(part)
         progress(done, total)
     rows.flags.writeable = False
-    return Trajectory(system, pace, arithmetic, start, seed, burn_in, rows)
+    return Trajectory(system, pace, arithmetic, start, seed, burn_in, rows, eviction, requeue)

@@ -17,7 +17,7 @@ from kvsteady.workload.ranges import whole_number
 
 Arithmetic = Literal["fluid", "integer"]
 
-_MAX_ENTRIES = 50_000_000
+MAX_ENTRIES = 50_000_000
 
 
 class Machine(Protocol):
@@ -51,7 +51,7 @@ class FluidMachine:
             self._table = np.zeros((1, 1))
             mixed = -longest - 1  # every cohort has the workload's own mix
         law = (outputs, share, prompt, load.memory_weights(), load.survival)
-        ring = np.zeros(_power_of_two(longest + 1))
+        ring = np.zeros(power_of_two(longest + 1))
         mask = ring.size - 1
         births = np.zeros(ring.size, dtype=np.int64)
         clock = np.zeros(3, dtype=np.int64)
@@ -139,9 +139,9 @@ class IntegerMachine:
             np.cumsum(load.tickets),
             self._smallest,
         )
-        self._pace = (_credit(pace.rate), _credit(pace.depth))
+        self._pace = (credit_units(pace.rate), credit_units(pace.depth))
         self._queue = (seed, load.random)
-        self._calendar = np.full(_power_of_two(load.longest_output + 1), integer.NONE)
+        self._calendar = np.full(power_of_two(load.longest_output + 1), integer.NONE)
         self._clock = np.zeros(integer.CELLS, dtype=np.int64)
         self._clock[integer.YOUNGEST] = self._clock[integer.FREE] = integer.NONE
         self._due = np.zeros(len(load), dtype=np.int64)
@@ -179,9 +179,9 @@ class IntegerMachine:
 
     def _enlarge(self, entries: int) -> None:
         """Give ``pool`` room for at least ``entries`` runs, the new ones on the free list."""
-        if entries > _MAX_ENTRIES:
+        if entries > MAX_ENTRIES:
             raise InputError(
-                f"more than {_MAX_ENTRIES:,} requests in memory at once are too many to follow "
+                f"more than {MAX_ENTRIES:,} requests in memory at once are too many to follow "
                 "one by one",
                 field="kv_tokens",
                 allowed="less memory, or the fluid model",
@@ -249,10 +249,11 @@ def machine(
     return IntegerMachine(system, pace, start, whole_number(seed, "seed", 0, 2**62 - 1))
 
 
-def _power_of_two(least: int) -> int:
+def power_of_two(least: int) -> int:
+    """Return the smallest power of two that is no less: the size of a ring."""
     return 1 << (least - 1).bit_length()
 
 
-def _credit(requests: float) -> int:
+def credit_units(requests: float) -> int:
     """Requests in units of 2^-30; the unlimited pace stays far from overflow."""
     return 2**61 if math.isinf(requests) else min(max(round(requests * integer.UNIT), 1), 2**61)
