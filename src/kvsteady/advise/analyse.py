@@ -17,9 +17,11 @@ from kvsteady.advise.analysis import (
 from kvsteady.advise.counsel import Findings, counsel
 from kvsteady.advise.curves import workload_curves
 from kvsteady.advise.experiments import run_experiments
+from kvsteady.advise.proof import proved
 from kvsteady.advise.settings import engine_settings
 from kvsteady.advise.verdict import decide
 from kvsteady.model.system import System
+from kvsteady.model.trajectory import Trajectory
 from kvsteady.progress import Progress, silent
 from kvsteady.theory.caps import rate_caps, reservation_rate
 from kvsteady.theory.equilibrium import equilibrium
@@ -34,8 +36,6 @@ _MONOTONE: Final[dict[Monotone, Literal["decreasing", "increasing", "neither"]]]
 }
 # Throughputs that differ by less are the same cycle, averaged over a slightly different stretch.
 _SAME = 1e-3
-# Evictions per completion up to which `restart` and `resume` evict alike.
-_RARE = 0.2
 
 
 def check(
@@ -43,6 +43,7 @@ def check(
     *,
     memory_notes: Sequence[str] = (),
     seed: int = 0,
+    certified: bool = False,
     progress: Progress = silent,
 ) -> Analysis:
     """Find out whether greedy admission falls into an eviction cycle, what it costs, what to set.
@@ -57,11 +58,22 @@ def check(
         How the KV capacity was found, to be kept with the result.
     seed
         Of the disturbance and of random lengths; the same seed gives the same result anywhere.
+    certified
+        Prove on which side of the unit circle the roots lie; can take a minute for outputs of
+        thousands of tokens.
     progress
         Called with iterations done and to do.
+
+    Raises
+    ------
+    MissingExtraError
+        A proof without exact arithmetic (``kvsteady[certify]``).
     """
     seed = whole_number(seed, "seed", 0, 2**62 - 1)
     balance, modes, caps = equilibrium(system), spectrum(system.workload), rate_caps(system)
+    proof = None
+    if certified:
+        proof, modes = proved(system.workload, modes)
     seen = run_experiments(system, balance, modes, caps, seed=seed, progress=progress)
     disturbed, empty, whole, capped = runs = seen.summaries
     # Where a stable law could not be run for long enough, the filling of an empty memory is not
@@ -73,8 +85,8 @@ def check(
     kept = useful / balance.running
     restart_loss = max(0.0, 1 - kept)
     worst, worst_source = _worst_throughput(system, kept * balance.admissions, balance.admissions)
-    resume = _resume_cost(whole, system.workload.mean_prompt, balance.admissions)
-    verdict = decide(modes, restart_loss, resume.evictions_per_completion)
+    resume = _resume_cost(seen.resumed)
+    verdict = decide(modes, restart_loss, _per_completion(whole))
     found = Findings(
         system,
         balance,
@@ -127,6 +139,7 @@ def check(
         advice=counsel(found),
         settings=engine_settings(system, balance, caps, act=found.act),
         curves=workload_curves(system.workload, modes, seen.curves),
+        proof=proof,
     )
 
 
@@ -170,23 +183,16 @@ def _per_completion(run: RunSummary) -> float:
     return run.evictions / run.throughput if run.throughput else 0.0
 
 
-def _resume_cost(whole: RunSummary, mean_prompt: float, x_star: float) -> ResumeCost:
-    """Recompute tax under `resume`, from the evictions of whole requests under `restart`.
-
-    Completions are taken at x*, near which they stay under `resume` (theory: section 2).
-    """
-    per_completion = _per_completion(whole)
-    prefilled = whole.evicted_tokens + x_star * mean_prompt
-    tax: float | None = whole.evicted_tokens / prefilled if prefilled else 0.0
-    if whole.throughput == 0:
-        tax, source = None, "not yet estimated: the integer model completed nothing"
-    elif per_completion <= _RARE:
-        source = "estimated with the integer model, which restarts: close where evictions are rare"
-    else:
-        source = (
-            "estimated with the integer model, which restarts: rough, and too high inside a cycle"
-        )
-    return ResumeCost(recompute_tax=tax, evictions_per_completion=per_completion, source=source)
+def _resume_cost(run: Trajectory) -> ResumeCost:
+    """What evictions cost where they keep their tokens, from a run that does."""
+    mean = run.averages()
+    if not mean.completed:
+        return ResumeCost(None, 0.0, "not measured: the integer model completed nothing")
+    return ResumeCost(
+        recompute_tax=mean.recompute_tax,
+        evictions_per_completion=mean.evicted / mean.completed,
+        source="simulated: whole requests in unpaged memory, the evicted re-admitted first",
+    )
 
 
 def _finite(value: float) -> float | None:

@@ -78,6 +78,18 @@ class ResumeCost(Record, frozen=True):
     source: str
 
 
+class Proof(Record, frozen=True):
+    """Where the roots of the survival polynomial lie, proved by exact or ball arithmetic.
+
+    Counts are None where the proof did not come to an end.
+    """
+
+    outcome: Literal["stable", "unstable", "marginal", "undecided"]
+    roots_outside: int | None
+    roots_on_circle: int | None
+    method: str
+
+
 class Advice(Record, frozen=True):
     """One thing to do, or not to do, and why."""
 
@@ -148,7 +160,8 @@ class Analysis(Record, frozen=True, kw_only=True):
 
     Rates are requests per iteration. ``restart_loss`` is the share of the equilibrium's output
     tokens that greedy admission loses in the fluid model when evictions lose progress
-    (`restart`); what they cost where progress is kept stands under ``resume``.
+    (`restart`); what they cost where progress is kept stands under ``resume``. ``proof`` is there
+    if one was asked for, and then the verdict rests on it.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -184,6 +197,7 @@ class Analysis(Record, frozen=True, kw_only=True):
     advice: tuple[Advice, ...]
     settings: tuple[EngineSettings, ...]
     curves: Curves
+    proof: Proof | None = None
 
     def to_json(self) -> bytes:
         """One JSON object, indented, in the field order above."""

@@ -12,7 +12,7 @@ from kvsteady.advise.analysis import RunCurves, RunSummary
 from kvsteady.advise.curves import run_curves
 from kvsteady.model.iterate import iterate
 from kvsteady.model.state import Cohorts
-from kvsteady.model.system import System
+from kvsteady.model.system import Eviction, System
 from kvsteady.model.trajectory import Trajectory
 from kvsteady.policies.greedy import Greedy
 from kvsteady.policies.rate_cap import RateCap
@@ -38,7 +38,9 @@ _COMPLETIONS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Experiments:
-    """Four runs from their middle to their end, the curves of three from their beginning.
+    """Five runs from their middle to their end, the curves of three from their beginning.
+
+    ``resumed`` is the only one in which evicted requests keep their tokens.
 
     ``settled`` is False where the fluid runs were too short.
     """
@@ -47,6 +49,7 @@ class Experiments:
     empty: Trajectory
     whole: Trajectory
     capped: Trajectory
+    resumed: Trajectory
     curves: tuple[RunCurves, ...]
     settled: bool
 
@@ -71,7 +74,8 @@ def run_experiments(
     progress: Progress,
 ) -> Experiments:
     """Greedy admission from a disturbed equilibrium and from empty, in the fluid model; greedy
-    and capped admission of whole requests from empty. Same seed, same result.
+    and capped admission of whole requests from empty, greedy admission also where evicted requests
+    resume. Same seed, same result.
     """
     longest = system.workload.longest_output
     noise = np.random.default_rng(seed).uniform(-1, 1, longest)
@@ -86,7 +90,7 @@ def run_experiments(
     many = int(min(max(40 * longest, _COMPLETIONS / balance.admissions), _MOST_STEPS))
     cap = RateCap(caps.steady)
 
-    total = 2 * (warm_up + tail) + 3 * opening + 2 * (4 * longest + many)
+    total = 2 * (warm_up + tail) + 3 * opening + 3 * (4 * longest + many)
     done = 0
 
     def run(
@@ -96,6 +100,7 @@ def run_experiments(
         *,
         fluid: bool,
         start: Cohorts | None = None,
+        eviction: Eviction = Eviction.RESTART,
     ) -> Trajectory:
         nonlocal done
         before = done
@@ -107,6 +112,7 @@ def run_experiments(
             arithmetic="fluid" if fluid else "integer",
             start=start,
             seed=seed,
+            eviction=eviction,
             progress=lambda now, _: progress(before + now, total),
         )
         done += steps + burn_in
@@ -117,6 +123,7 @@ def run_experiments(
         empty=run(Greedy(), tail, warm_up, fluid=True),
         whole=run(Greedy(), many, 4 * longest, fluid=False),
         capped=run(cap, many, 4 * longest, fluid=False),
+        resumed=run(Greedy(), many, 4 * longest, fluid=False, eviction=Eviction.RESUME),
         curves=(
             run_curves(
                 "greedy, fluid, from a 1% disturbance",

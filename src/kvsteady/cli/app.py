@@ -51,6 +51,7 @@ def check(
     kv_dtype: Annotated[str | None, Parameter(group=_memory)] = None,
     overhead: Annotated[str | None, Parameter(group=_memory)] = None,
     block_size: Annotated[int, Parameter(group=_memory, show_default=True)] = 16,
+    certify: Annotated[bool, Parameter(group=_output)] = False,
     json: Annotated[bool, Parameter(group=_output)] = False,
     html: Annotated[Path | None, Parameter(group=_output)] = None,
     fail_on: Annotated[Concern | None, Parameter(group=_output)] = None,
@@ -99,6 +100,8 @@ def check(
         Memory per GPU for activations, graphs and the rest; 3GiB if left out.
     block_size
         Tokens per KV block.
+    certify
+        Prove the verdict on the spectrum by exact arithmetic.
     json
         Print the analysis as JSON instead of the summary.
     html
@@ -146,6 +149,7 @@ def check(
             System(load, held.kv_tokens, block_size),
             memory_notes=held.notes,
             seed=seed,
+            certified=certify,
             progress=bar,
         )
     if html is not None:

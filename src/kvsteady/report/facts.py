@@ -47,6 +47,7 @@ def key_numbers(analysis: Analysis) -> tuple[Fact, ...]:
     return (
         _equilibrium(analysis),
         _radius(analysis),
+        *_proof(analysis),
         _period(analysis),
         Fact(
             "gcd of output lengths",
@@ -131,6 +132,18 @@ def _radius(analysis: Analysis) -> Fact:
     else:
         speed = ""
     return Fact("Spectral radius", modulus(analysis.spectral_radius), "", roots + speed)
+
+
+def _proof(analysis: Analysis) -> tuple[Fact, ...]:
+    proof = analysis.proof
+    if proof is None:
+        return ()
+    if proof.roots_outside is None or proof.roots_on_circle is None:
+        return (Fact("Proof", "none found", "", f"tried: {proof.method}"),)
+    on = proof.roots_on_circle
+    circle = f", {on:,} on the unit circle" if on else ""
+    found = f"{counted(proof.roots_outside, 'root')} outside{circle}"
+    return (Fact("Proof", proof.outcome, "", f"{found}: {proof.method}"),)
 
 
 def _period(analysis: Analysis) -> Fact:

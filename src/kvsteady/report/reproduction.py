@@ -138,7 +138,7 @@ def _section(finding: Finding, places: list[str]) -> str:
         f'<tr><td>{escaped(check.what)}</td><td class="number">{_number(check.expected)}</td>'
         f'<td class="number">{_number(check.measured)}</td>'
         f'<td class="number">{escaped(_range(check))}</td>'
-        f"<td>{'holds' if check.holds else '<b>fails</b>'}</td></tr>"
+        f"<td>{_standing(check)}</td></tr>"
         for check in finding.checks
     )
     table = (
@@ -165,6 +165,12 @@ def _badge(outcome: Outcome) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else escaped(quantity(value, 6))
+
+
+def _standing(check: Check) -> str:
+    if check.low is None and check.high is None:
+        return ""
+    return "holds" if check.holds else "<b>fails</b>"
 
 
 def _range(check: Check) -> str:
