@@ -91,12 +91,18 @@ def spectrum(workload: Workload) -> Spectrum:
 
     KV capacity does not enter: it scales the equilibrium, not the deviations.
     """
-    weights = workload.memory_weights()
+    return spectrum_of_weights(workload.memory_weights(), monotone_weights(workload), workload.gcd)
+
+
+def spectrum_of_weights(weights: FloatArray, monotone: Monotone, gcd: int) -> Spectrum:
+    """Spectrum of any positive weights ``w_m``, shape ``(L,)``: `spectrum` for memory that does
+    not grow by one token per iteration. ``monotone`` is what is known of the weights exactly
+    (`Monotone.NEITHER` where nothing is), ``gcd`` that of the completion times in iterations.
+    """
     degree = weights.size - 1
-    monotone = monotone_weights(workload)
     if degree == 0:
-        return Spectrum(Stability.STABLE, 0, monotone, 0, 0.0, 0.0, 0.0, math.inf, workload.gcd, ())
-    low, high, leading = _spectral_radius(weights)
+        return Spectrum(Stability.STABLE, 0, monotone, 0, 0.0, 0.0, 0.0, math.inf, gcd, ())
+    low, high, leading = enclose_radius(weights)
     modes = _gather_modes(weights, leading)
     match monotone:
         case Monotone.DECREASING:
@@ -122,7 +128,7 @@ def spectrum(workload: Workload) -> Spectrum:
         low,
         high,
         2 * math.pi / turn if turn > 1e-12 else math.inf,
-        workload.gcd,
+        gcd,
         tuple(modes.tolist()),
     )
 
@@ -148,7 +154,7 @@ def _gather_modes(weights: FloatArray, leading: complex) -> ComplexArray:
     return kept
 
 
-def _spectral_radius(weights: FloatArray) -> tuple[float, float, complex]:
+def enclose_radius(weights: FloatArray) -> tuple[float, float, complex]:
     """Enclose the largest root modulus; returns (low, high, the root).
 
     Bisection on the radius by root counts, cut short by Newton: a root found within the bracket
