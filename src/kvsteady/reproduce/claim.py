@@ -66,3 +66,8 @@ def at_most(what: str, measured: float, high: float) -> Check:
 def at_least(what: str, measured: float, low: float) -> Check:
     """Check a lower bound."""
     return Check(what, float(measured), low, None)
+
+
+def noted(what: str, measured: float) -> Check:
+    """Keep a number of which nothing was claimed."""
+    return Check(what, float(measured), None, None)

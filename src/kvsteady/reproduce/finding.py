@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -11,6 +11,8 @@ from kvsteady.errors import InputError
 
 SCHEMA_VERSION = 1
 Role: TypeAlias = Literal["greedy", "cap", "balance", "muted", "ink"]
+# Colours for curves side by side, in this order.
+ROLES: Final[tuple[Role, ...]] = ("greedy", "cap", "balance", "muted")
 Style: TypeAlias = Literal["line", "dashes", "points", "steps"]
 
 
@@ -30,7 +32,8 @@ class Record(msgspec.Struct, frozen=True):
 class Check(Record, frozen=True):
     """One measured number, and where it must lie for the claim to hold.
 
-    ``expected`` is what the claim says, None where it only gives a range.
+    ``expected`` is what the claim says, None where it only gives a range. Without any range the
+    number is for the record.
     """
 
     what: str
@@ -41,7 +44,7 @@ class Check(Record, frozen=True):
 
     @property
     def holds(self) -> bool:
-        """Whether the number lies in its range; NaN does not."""
+        """Whether the number lies in its range; NaN lies in none."""
         above = self.low is None or self.measured >= self.low
         return above and (self.high is None or self.measured <= self.high)
 

@@ -2,11 +2,21 @@
 
 from kvsteady.reproduce.claim import Claim
 from kvsteady.reproduce.claims import (
+    cubic_threshold,
+    elsewhere,
+    exact_capture,
+    gcd,
+    local_picture,
+    lyapunov_decay,
     pulse,
+    random_lengths,
     rate_cap,
     reference_run,
+    resume,
+    speculation,
     spread,
     support_loss,
+    throughput_envelope,
     worst_cycle,
 )
 
@@ -15,8 +25,18 @@ CLAIMS: tuple[Claim, ...] = (
     spread.CLAIM,
     worst_cycle.CLAIM,
     support_loss.CLAIM,
+    local_picture.CLAIM,
+    exact_capture.CLAIM,
+    throughput_envelope.CLAIM,
+    gcd.CLAIM,
+    cubic_threshold.CLAIM,
+    lyapunov_decay.CLAIM,
     pulse.CLAIM,
     rate_cap.CLAIM,
+    random_lengths.CLAIM,
+    resume.CLAIM,
+    speculation.CLAIM,
+    *elsewhere.CLAIMS,
 )
 
 __all__ = ["CLAIMS"]

@@ -11,7 +11,7 @@ from kvsteady.model import System, iterate
 from kvsteady.progress import Progress
 from kvsteady.reproduce.claim import Claim, Measured, at_most, near
 from kvsteady.reproduce.claims.starts import disturbed
-from kvsteady.reproduce.finding import Chart, Check, Role, Series
+from kvsteady.reproduce.finding import ROLES, Chart, Check, Series
 from kvsteady.theory.equilibrium import equilibrium
 from kvsteady.theory.spectrum import spectrum
 from kvsteady.workload.law import Workload
@@ -76,8 +76,7 @@ def _largest_root(prompt: int, output: int) -> float:
 
 
 def _curve(name: str, time: FloatArray, spread: FloatArray, place: int) -> Series:
-    roles: tuple[Role, ...] = ("greedy", "cap", "balance", "muted")
-    return Series(name, tuple(time.tolist()), tuple(spread.tolist()), "line", roles[place])
+    return Series(name, tuple(time.tolist()), tuple(spread.tolist()), "line", ROLES[place])
 
 
 CLAIM = Claim(
