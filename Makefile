@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench docs reproduce clean
 
 demo: $(VENV)/run
 	$(BIN)/kvsteady check --preset three-tiers --kv-tokens 100000 --html kvsteady-report.html
@@ -20,8 +20,17 @@ lint: $(VENV)/dev
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks
 
+# A row per claim of the paper, and ours, in kvsteady-reproduce/report.html.
+reproduce: $(VENV)/run
+	$(BIN)/kvsteady reproduce
+
+# -E: Sphinx does not notice that kvsteady changed under a code cell.
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx -W --keep-going -n -E -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/api kvsteady-reproduce .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +42,10 @@ $(VENV)/run: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ $(VENV)/run
+
+$(VENV)/docs: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@ $(VENV)/run
 
 $(VENV)/dev: $(VENV)/bin/python pyproject.toml

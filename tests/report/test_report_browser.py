@@ -10,7 +10,8 @@ import pytest
 from chromium import Browser
 
 from kvsteady.advise import Analysis
-from kvsteady.report import render_html, report_plots
+from kvsteady.report import render_html, render_reproduction_html, report_plots
+from kvsteady.reproduce import reproduce
 
 pytest.importorskip("plotly")
 
@@ -125,5 +126,16 @@ def test_a_quiet_page_is_quiet(browser: Browser, tmp_path: Path) -> None:
     path = written(tmp_path, "<!doctype html><script>console.log('fine')</script>")
     with browser.open(path) as page:
         page.evaluate("new Promise(done => setTimeout(done, 100))")
+        assert page.errors == []
+        assert page.requests == []
+
+
+def test_a_reproduction_is_drawn_too(browser: Browser, tmp_path: Path) -> None:
+    found = reproduce(only=["reference-run", "spread-growth", "gcd"])
+    figures = sum(len(finding.charts) for finding in found.findings)
+    with browser.open(written(tmp_path, render_reproduction_html(found)), width=360) as page:
+        assert page.wait_for(DRAWN)
+        assert page.evaluate("document.querySelectorAll('.js-plotly-plot').length") == figures
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert page.errors == []
         assert page.requests == []

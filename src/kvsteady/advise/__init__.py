@@ -1,7 +1,49 @@
 """Numbers to a verdict, a price, and settings to paste; or "leave it alone"."""
 
 from kvsteady.advise.analyse import check
-from kvsteady.advise.analysis import SCHEMA_VERSION, Analysis, load_analysis
+from kvsteady.advise.analysis import (
+    SCHEMA_VERSION,
+    Advice,
+    Analysis,
+    Curve,
+    Curves,
+    EngineSettings,
+    OrbitSummary,
+    Proof,
+    Record,
+    ResumeCost,
+    RunCurves,
+    RunSummary,
+    Setting,
+    WorkloadSummary,
+    load_analysis,
+)
+from kvsteady.advise.tier_records import Cures, TierGain, TierReport, TierRow, load_tier_report
+from kvsteady.advise.tiers import compare_tiers
 from kvsteady.advise.verdict import Verdict
 
-__all__ = ["SCHEMA_VERSION", "Analysis", "Verdict", "check", "load_analysis"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Advice",
+    "Analysis",
+    "Cures",
+    "Curve",
+    "Curves",
+    "EngineSettings",
+    "OrbitSummary",
+    "Proof",
+    "Record",
+    "ResumeCost",
+    "RunCurves",
+    "RunSummary",
+    "Setting",
+    "TierGain",
+    "TierReport",
+    "TierRow",
+    "Verdict",
+    "WorkloadSummary",
+    "check",
+    "compare_tiers",
+    "load_analysis",
+    "load_tier_report",
+]

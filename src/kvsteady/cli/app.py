@@ -193,6 +193,11 @@ def report(analysis: Path, /, *, html: Path | None = None) -> int:
 
 # Commands in files of their own, imported when they are called.
 app.command(
+    "kvsteady.cli.tiers:tiers",
+    name="tiers",
+    help="Find output lengths near the given tiers that evict less, and say if that is worth it.",
+)
+app.command(
     "kvsteady.cli.reproduce:reproduce",
     name="reproduce",
     help="Measure every claim of arXiv:2606.15555, and report how each stands.",

@@ -11,7 +11,7 @@ from kvsteady.workload.ranges import whole_number
 
 @dataclass(frozen=True)
 class Requeue:
-    """How evicted requests that keep their tokens wait, under `Eviction.RESUME` and `SWAP`.
+    """How evicted requests that keep their tokens wait: `Eviction.RESUME`, `Eviction.SWAP`.
 
     Parameters
     ----------

@@ -121,7 +121,7 @@ def _radius(analysis: Analysis) -> Fact:
         return Fact("Spectral radius", "no modes", "", "every request completes in one iteration")
     if outside is None:
         low, high = modulus(analysis.spectral_radius_low), modulus(analysis.spectral_radius_high)
-        roots = f"between {low} and {high}: too close to 1 to count roots outside"
+        roots = f"between {low} and {high}: a root is too close to 1 to count those outside"
     else:
         roots = f"{outside:,} of {counted(degree, 'root')} outside"
     doubling, halving = analysis.doubling_iterations, analysis.halving_iterations

@@ -7,6 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from kvsteady.advise.analysis import Record
 from kvsteady.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -23,10 +24,6 @@ class Outcome(Enum):
     WITH_CONDITIONS = "reproduced with conditions"
     NOT_REPRODUCED = "not reproduced"
     NOT_TESTABLE = "not testable here"
-
-
-class Record(msgspec.Struct, frozen=True):
-    """Base of everything saved: frozen, fields by name."""
 
 
 class Check(Record, frozen=True):

@@ -29,9 +29,6 @@ class RateCaps:
         theory: section 6).
     z
         Standard deviations kept free for random lengths.
-    given_up
-        Decode capacity that ``steady`` gives up, ``1 − steady / blocks``: what rounding to blocks
-        costs is lost with or without a cap.
     """
 
     fluid: float
@@ -41,7 +38,9 @@ class RateCaps:
 
     @property
     def given_up(self) -> float:
-        """Share of the paged eviction-free completion rate that ``steady`` leaves unused."""
+        """Decode capacity that ``steady`` gives up, ``1 − steady / blocks``: what rounding to
+        blocks costs is lost with or without a cap.
+        """
         return max(0.0, 1 - self.steady / self.blocks)
 
 

@@ -72,7 +72,7 @@ class FirstEviction:
         return self.by_modes
 
 
-def disturbed(system: System, size: float, seed: int = 0) -> Cohorts:
+def disturbed(system: System, size: float = 0.01, seed: int = 0) -> Cohorts:
     """The equilibrium with every cohort off by a normal draw of ``size`` times x*.
 
     Memory is not full: nobody has age 0 before an iteration.

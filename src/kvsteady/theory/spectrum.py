@@ -47,7 +47,7 @@ class Spectrum:
     monotone
         What Eneström–Kakeya says.
     roots_outside
-        Roots outside the unit circle; None where undecided.
+        Roots outside the unit circle; None where one lies too close to it to count them.
     radius
         Spectral radius, growth of the dominant mode per iteration; 0 if there is no root.
     radius_low, radius_high
@@ -111,13 +111,11 @@ def spectrum_of_weights(weights: FloatArray, monotone: Monotone, gcd: int) -> Sp
             outside = degree
         case Monotone.NEITHER:
             outside = count_roots_outside(weights).outside
-    outcome = (
-        Stability.UNDECIDED
-        if outside is None
-        else Stability.STABLE
-        if outside == 0
-        else Stability.UNSTABLE
-    )
+    # A root too close to the circle keeps the others from being counted, not from being outside.
+    if outside is None:
+        outcome = Stability.UNSTABLE if low > 1 + _ENCLOSURE else Stability.UNDECIDED
+    else:
+        outcome = Stability.UNSTABLE if outside else Stability.STABLE
     turn = abs(math.atan2(leading.imag, leading.real))
     return Spectrum(
         outcome,
@@ -149,8 +147,10 @@ def _gather_modes(weights: FloatArray, leading: complex) -> ComplexArray:
         modes = _distinct(np.r_[modes, leading_roots(weights, circle)])
         if modes.size >= _MODES:
             break
-    smaller = modes[np.abs(modes) < abs(leading) * (1 - 1e-9)]
-    kept: ComplexArray = np.r_[leading, smaller[: _MODES - 1]]
+    # Others can be as large as the leading one: pulses of a common divisor come in such rings.
+    others = modes[np.abs(modes - leading) > 1e-9 * abs(leading)]
+    others = others[np.abs(others) < abs(leading) * (1 + 1e-9)]
+    kept: ComplexArray = np.r_[leading, others[: _MODES - 1]]
     return kept
 
 

@@ -2,12 +2,15 @@
 
 from kvsteady.reproduce.claim import Claim
 from kvsteady.reproduce.claims import (
+    coprime_evictions,
     cubic_threshold,
     elsewhere,
+    eviction_time,
     exact_capture,
     gcd,
     local_picture,
     lyapunov_decay,
+    mixing_classes,
     pulse,
     random_lengths,
     rate_cap,
@@ -17,6 +20,7 @@ from kvsteady.reproduce.claims import (
     spread,
     support_loss,
     throughput_envelope,
+    tier_choice,
     worst_cycle,
 )
 
@@ -30,9 +34,13 @@ CLAIMS: tuple[Claim, ...] = (
     throughput_envelope.CLAIM,
     gcd.CLAIM,
     cubic_threshold.CLAIM,
+    coprime_evictions.CLAIM,
     lyapunov_decay.CLAIM,
+    eviction_time.CLAIM,
     pulse.CLAIM,
     rate_cap.CLAIM,
+    tier_choice.CLAIM,
+    mixing_classes.CLAIM,
     random_lengths.CLAIM,
     resume.CLAIM,
     speculation.CLAIM,

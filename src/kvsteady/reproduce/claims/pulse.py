@@ -8,9 +8,10 @@ from kvsteady.arrays import FloatArray
 from kvsteady.model import System, iterate
 from kvsteady.progress import Progress
 from kvsteady.reproduce.claim import Claim, Measured, at_most, near
-from kvsteady.reproduce.claims.starts import disturbed, lives_to_settle
+from kvsteady.reproduce.claims.duration import lives_to_settle
 from kvsteady.reproduce.finding import ROLES, Chart, Check, Outcome, Role, Series
 from kvsteady.theory.equilibrium import equilibrium
+from kvsteady.theory.first_eviction import disturbed
 from kvsteady.theory.orbits import floquet, lyapunov_exponent, pulse_cycle
 from kvsteady.workload.law import Workload
 

@@ -10,9 +10,9 @@ from kvsteady.arrays import FloatArray
 from kvsteady.model import System, iterate
 from kvsteady.progress import Progress
 from kvsteady.reproduce.claim import Claim, Measured, at_most, near
-from kvsteady.reproduce.claims.starts import disturbed
 from kvsteady.reproduce.finding import ROLES, Chart, Check, Series
 from kvsteady.theory.equilibrium import equilibrium
+from kvsteady.theory.first_eviction import disturbed
 from kvsteady.theory.spectrum import spectrum
 from kvsteady.workload.law import Workload
 

@@ -8,8 +8,9 @@ from kvsteady.arrays import FloatArray
 from kvsteady.model import System, iterate
 from kvsteady.progress import Progress
 from kvsteady.reproduce.claim import Claim, Measured, at_most, exactly
-from kvsteady.reproduce.claims.starts import disturbed, lives_to_settle
+from kvsteady.reproduce.claims.duration import lives_to_settle
 from kvsteady.reproduce.finding import Chart, Series
+from kvsteady.theory.first_eviction import disturbed
 from kvsteady.workload.law import Workload
 
 _PAIRS = ((4, 16), (16, 32), (128, 24), (64, 64))

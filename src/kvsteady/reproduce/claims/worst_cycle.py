@@ -5,8 +5,9 @@ from __future__ import annotations
 from kvsteady.model import System, iterate
 from kvsteady.progress import Progress
 from kvsteady.reproduce.claim import Claim, Measured, near
-from kvsteady.reproduce.claims.starts import disturbed, lives_to_settle
+from kvsteady.reproduce.claims.duration import lives_to_settle
 from kvsteady.reproduce.finding import Chart, Check, Series
+from kvsteady.theory.first_eviction import disturbed
 from kvsteady.workload.law import Workload
 
 _GRID = ((4, 32), (16, 32), (64, 64), (32, 256), (128, 512), (512, 128))

@@ -19,7 +19,7 @@ from kvsteady.workload.law import Workload
 from kvsteady.workload.ranges import whole_number
 
 MOST_ROOTS = 1024
-_MOST_BITS = 1696  # as far as a double's range of exponents lets a radius go
+_MOST_BITS = 4096  # a root closer to the circle than that is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def isolate_roots(
             raise InputError(
                 "roots too close to the unit circle to place",
                 field="weights",
-                allowed="roots that a few thousand bits tell from the circle",
+                allowed=f"roots that {_MOST_BITS:,} bits tell from the circle",
             )
         bits = min(2 * bits, _MOST_BITS)
     return _collected(flint, roots, sides)

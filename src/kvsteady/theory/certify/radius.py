@@ -19,7 +19,10 @@ from kvsteady.workload.law import Workload
 from kvsteady.workload.ranges import real_number
 
 _LEAST_WIDTH = 1e-12
+_SLACK = 1e-9  # of the first, wide bounds, far beyond what rounding can do to them
 _POLISHINGS = 4
+_SMALL = 512  # a companion matrix of this size takes a second
+_MOST_BITS = 256  # a circle closer to a root than that is moved a little instead
 _NUDGES = 8
 
 
@@ -65,12 +68,13 @@ def certified_radius(
         return 0.0, 0.0
     flint = import_extra("flint", extra="certify")
     # The product of the roots is w_{L−1} / w_0 in size, and Fujiwara's bound holds for each.
-    low = _root(weights[-1], weights[0], len(weights) - 1) * (1 - 1e-12)
-    high = 2 * max(_root(w, weights[0], m) for m, w in enumerate(weights) if m) * (1 + 1e-12)
+    low = _root(weights[-1], weights[0], len(weights) - 1) * (1 - _SLACK)
+    high = 2 * max(_root(w, weights[0], m) for m, w in enumerate(weights) if m) * (1 + _SLACK)
     polynomial = flint.fmpz_poly(list(weights))
     simple = (polynomial // polynomial.gcd(polynomial.derivative())).coeffs()  # every root once
-    if min(weights) > 0:
-        low = max(low, _proved_low(flint, weights, simple))
+    leading = _likely_leading(weights)
+    if leading is not None:
+        low = max(low, _proved_low(flint, simple, leading))
         above = low * (1 + width * 0.75)
         if _outside(flint, simple, above, progress) == 0:
             high = above
@@ -104,16 +108,22 @@ def _outside(flint: Any, terms: Sequence[Any], radius: float, progress: Progress
             scale *= step
         return balls
 
-    return zeros_inside(scaled, progress=progress).inside
+    return zeros_inside(scaled, most_bits=_MOST_BITS, progress=progress).inside
 
 
-def _proved_low(flint: Any, weights: Sequence[int], terms: Sequence[Any]) -> float:
-    """Modulus that a root near the one that floats take for the largest reaches, proved.
-
-    ``terms`` are those of a polynomial with the same roots, each once.
-    """
+def _likely_leading(weights: Sequence[int]) -> complex | None:
+    """What floats take for the largest root."""
     top = max(weights)
-    *_, leading = enclose_radius(np.array([max(w / top, 1e-300) for w in weights]))
+    floats = np.array([w / top for w in weights])
+    if (floats > 0).all():
+        return enclose_radius(floats)[2]
+    if floats.size > _SMALL or floats[0] == 0:
+        return None
+    return complex(max(np.roots(floats).tolist(), key=abs, default=0)) or None
+
+
+def _proved_low(flint: Any, terms: Sequence[Any], leading: complex) -> float:
+    """Modulus that a root near ``leading`` is proved to reach, 0 if none is."""
     with flint.ctx.workprec(2 * BITS):
         u = 1 / flint.acb(leading.real, leading.imag)
         value = Evaluator(flint, terms)

@@ -22,10 +22,9 @@ from kvsteady.progress import Progress, silent
 from kvsteady.theory.certify.evaluate import Evaluator, on_grid
 
 BITS = 128
-MOST_BITS = 8192
+MOST_BITS = 4096
 MOST_HALVINGS = 1 << 18
 _PER_TERM = 4  # grid points per term round the whole circle, before arcs are halved
-_FEW = 0.05  # share of unclear arcs up to which halving them is cheaper than a finer grid
 _LARGEST_GRID = 1 << 20
 _SURE_TURN = 2.0**-30  # radius of a turn's ball; millions of them stay far below half a turn
 
@@ -52,6 +51,7 @@ def zeros_inside(
     *,
     beside: Sequence[int] = (1, -1),
     most_halvings: int = MOST_HALVINGS,
+    most_bits: int = MOST_BITS,
     progress: Progress = silent,
 ) -> BallCount:
     """Count the zeros of ``Σ t_m u^m`` with ``|u| < 1``, with multiplicity.
@@ -67,7 +67,9 @@ def zeros_inside(
         ``Q(a u)``, a just below 1, where that is easier: the zeros of that lie outside. Weights
         change little from age to age, so times ``1 − a u`` they have far smaller terms.
     most_halvings
-        Arcs after whose halving to give up.
+        Evaluations beyond the grid after which to give up.
+    most_bits
+        Working precision beyond which to give up.
     """
     flint = import_extra("flint", extra="certify")
     with flint.ctx.workprec(BITS):
@@ -75,7 +77,7 @@ def zeros_inside(
             return BallCount(0, 0, 0)
         walk = _first_round(flint, lambda: _times(flint, terms(), beside), terms, progress)
     walk.most_points = walk.points + most_halvings
-    while walk.pending and walk.bits <= MOST_BITS and walk.points < walk.most_points:
+    while walk.pending and walk.bits <= most_bits and walk.points < walk.most_points:
         with flint.ctx.workprec(walk.bits):
             _halve(walk)
         walk.bits *= 2 if walk.pending else 1
@@ -136,16 +138,20 @@ def _first_round(flint: Any, smooth: Terms, plain: Terms, progress: Progress) ->
     """Follow the arcs of a regular grid, finer until few are left."""
     walk = _Walk(flint, smooth, progress)
     n = max(5, (_PER_TERM * len(smooth()) - 1).bit_length() - 1)
-    few = _FEW * (1 << n)
     _follow_grid(walk, n)
-    if len(walk.pending) > few:
+    if len(walk.pending) > _few(n):
         other = _Walk(flint, plain, progress, points=walk.points)
         _follow_grid(other, n)
         walk = other if len(other.pending) < len(walk.pending) else walk
-    while len(walk.pending) > few and 4 << n <= _LARGEST_GRID:
+    while len(walk.pending) > _few(n) and 4 << n <= _LARGEST_GRID:
         n += 1
         _follow_grid(walk, n)
     return walk
+
+
+def _few(n: int) -> int:
+    """How many unclear arcs are cheaper to halve than to transform the whole grid anew."""
+    return max(64, (1 << n) // 20)
 
 
 def _follow_grid(walk: _Walk, n: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats
-from kvsteady.theory.spectrum import Monotone, Spectrum, Stability, spectrum_of_weights
+from kvsteady.theory.spectrum import Monotone, Spectrum, spectrum_of_weights
 from kvsteady.workload.law import Workload
 from kvsteady.workload.ranges import MAX_OUTPUT, real_number, whole_number
 
@@ -64,13 +64,9 @@ def growth_spectrum(growth: Growth) -> Spectrum:
     """Spectrum of greedy admission about the equilibrium of this growth (ours).
 
     Deviations obey ``Σ w_n d_{t−n} = 0`` with the weights per iteration; nothing else of theory
-    section 3 changes. Where roots on the unit circle keep the count from being decided, roots
-    beyond them still make the equilibrium unstable.
+    section 3 changes.
     """
-    verdict = spectrum_of_weights(growth.weights, growth.monotone, growth.gcd)
-    if verdict.outcome is Stability.UNDECIDED and verdict.radius_low > 1:
-        return replace(verdict, outcome=Stability.UNSTABLE)
-    return verdict
+    return spectrum_of_weights(growth.weights, growth.monotone, growth.gcd)
 
 
 def steady_growth(workload: Workload, tokens: int) -> Growth:

@@ -1,0 +1,30 @@
+"""Choosing output lengths and shares of tiers for the smallest spectral radius."""
+
+from kvsteady.theory.tiers.choices import Direction
+from kvsteady.theory.tiers.cures import (
+    WiderTolerance,
+    spread_tiers,
+    stable_extra_prompt,
+    stable_prompt_within,
+    stable_spread,
+    stable_tolerance,
+)
+from kvsteady.theory.tiers.design import Design, Outcome, TierDesign, design_tiers, with_outputs
+from kvsteady.theory.tiers.proof import Proof, prove
+
+__all__ = [
+    "Design",
+    "Direction",
+    "Outcome",
+    "Proof",
+    "TierDesign",
+    "WiderTolerance",
+    "design_tiers",
+    "prove",
+    "spread_tiers",
+    "stable_extra_prompt",
+    "stable_prompt_within",
+    "stable_spread",
+    "stable_tolerance",
+    "with_outputs",
+]
