@@ -113,7 +113,7 @@ class Mixing:
 
     @property
     def gain(self) -> float:
-        """Output tokens per iteration won by mixing, relative to segregated; `RESTART`."""
+        """Output tokens per iteration won by mixing, relative to segregated; `Eviction.RESTART`."""
         return (1 - self.mixed_loss) / (1 - self.segregated_loss) - 1
 
     @property
