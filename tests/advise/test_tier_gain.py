@@ -85,6 +85,29 @@ def test_tiers_that_can_be_made_stable_are_worth_adjusting() -> None:
     assert best.tokens_gained > 0.02
 
 
+def test_a_cycle_that_takes_longer_to_form_than_was_run_is_not_called_harmless() -> None:
+    # theory, section 5: 15 with 16 is stable from a prompt of 742; at 741 it grows very slowly.
+    system = System(Workload.classes([(741, 15), (741, 16)]), 1_000_000)
+    report = compare_tiers(system, tolerance=0, certified=False)
+    assert report.outcome == "none-stable"
+    assert not report.rows[0].gain.settled
+    assert report.advice[0].title == "Not urgent"
+    assert "not known" in report.advice[0].text
+
+
+def test_a_cycle_that_starves_long_requests_is_named() -> None:
+    load = Workload.classes([(0, 1, 0.9), (0, 100, 0.1)])
+    report = compare_tiers(System(load, 10_000), tolerance=0, certified=False)
+    assert report.rows[0].gain.restart_fluid > 1.5  # as found in test_theory_laws
+    assert report.advice[0].title == "Long requests starve"
+
+
+def test_one_class_that_cannot_move_is_told_so() -> None:
+    report = compare_tiers(System(Workload.fixed(20, 8), 5000), tolerance=0, certified=False)
+    assert report.advice[0].title == "Adjusting the tiers is not worth it"
+    assert "as given lose least" in report.advice[0].text
+
+
 def test_stable_tiers_are_left_as_they_are() -> None:
     system = System(Workload.classes([(10, 2), (10, 3)]), 5000)
     report = compare_tiers(system, tolerance=1, certified=False)

@@ -110,6 +110,15 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert err.count("\n") == 1
 
 
+def test_no_tiers_at_all_are_asked_for_by_options_of_this_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = run(capsys, "--kv-tokens", "20000")
+    assert (code, out) == (2, "")
+    assert "--class, or a --preset of classes" in err
+    assert "--trace" not in err
+
+
 def test_random_lengths_have_no_tiers(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "--preset", "chat", "--kv-tokens", "20000")
     assert code == 2

@@ -169,3 +169,14 @@ def test_what_the_fluid_model_cannot_follow_is_refused() -> None:
         iterate(two, steps=2, eviction=RESUME, start=Cohorts.of([1.0]))
     with pytest.raises(InputError, match="length"):
         Requeue(length=0)
+
+
+def test_what_would_pass_for_something_else_is_refused() -> None:
+    system = System(Workload.fixed(2, 2), 140)
+    with pytest.raises(InputError, match="eviction"):  # a word is no Eviction
+        iterate(system, steps=2, eviction="restart")
+    with pytest.raises(InputError, match="requeue"):
+        iterate(system, steps=2, eviction=RESUME, requeue="tail")
+    for way in Eviction:  # a list is no start, nor an empty memory
+        with pytest.raises(InputError, match="start"):
+            iterate(system, steps=2, eviction=way, start=[3, 4])

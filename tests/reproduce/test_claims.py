@@ -5,7 +5,17 @@ import pytest
 from kvsteady.reproduce import Outcome, reproduce
 from kvsteady.reproduce.claims import CLAIMS
 
-QUICK = ("reference-run", "spread-growth", "support-loss", "pulse-cycle")
+QUICK = (
+    "reference-run",
+    "spread-growth",
+    "worst-cycle",
+    "support-loss",
+    "exact-capture",
+    "envelope",
+    "coprime-evictions",
+    "pulse-cycle",
+    "growth",
+)
 
 
 @pytest.mark.parametrize("key", QUICK)
@@ -14,6 +24,8 @@ def test_the_claim_stands(key: str) -> None:
     failed = [check for check in finding.checks if not check.holds]
     assert not failed
     assert finding.checks
+    assert finding.charts, "a claim that is measured has its figure"
+    assert all(series.x for chart in finding.charts for series in chart.series)
     assert finding.outcome in (Outcome.REPRODUCED, Outcome.WITH_CONDITIONS)
 
 

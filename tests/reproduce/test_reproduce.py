@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from kvsteady.cli import main
 from kvsteady.errors import InputError
 from kvsteady.progress import Progress
 from kvsteady.report import render_reproduction_html, save
+from kvsteady.report.reproduction import chart_figure
 from kvsteady.reproduce import (
     Chart,
     Check,
@@ -181,11 +184,38 @@ def test_the_command_writes_a_report(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert finding["outcome"] == "reproduced"
 
 
+def test_a_reader_who_leaves_early_changes_no_exit_code(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "kvsteady", "reproduce", "--to", str(tmp_path / "found"))
+    started = subprocess.Popen(
+        [*command, "--only", "reference-run"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert started.stdout is not None
+    started.stdout.close()
+    assert started.wait(120) == 0
+    assert started.stderr is not None
+    with started.stderr as stream:
+        assert b"Report written" in stream.read()
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.html").mkdir()
+    assert run("--to", str(tmp_path), "--only", "reference-run") == 2
+    assert "report.html: is a directory" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    assert run("--to", str(tmp_path / "new"), "--only", "reference-run") == 2
+    assert "kvsteady[report]" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
 def test_the_command_names_the_claims(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run("--list") == 0
     assert "worst-cycle" in capsys.readouterr().out
     assert run("--to", str(tmp_path), "--only", "nothing") == 2
     assert "'nothing' is no claim" in capsys.readouterr().err
+    assert run("--to", str(tmp_path), "--only") == 2
+    assert "names no claim" in capsys.readouterr().err
 
 
 def test_a_claim_that_fails_sets_the_exit_code(
@@ -201,3 +231,12 @@ def test_a_claim_that_fails_sets_the_exit_code(
     )
     assert run("--to", str(tmp_path)) == 1
     assert "bad: 1.1" in capsys.readouterr().out
+
+
+def test_short_logarithmic_axes_are_labelled_in_plain_numbers() -> None:
+    curve = Series("s", (8.0, 128.0), (1e-6, 1.0))
+    across = chart_figure(Chart("t", "x", "y", (curve,), x_log=True, y_log=True))["layout"]
+    shown = across["xaxis"]["ticktext"]
+    assert {"10", "20", "50", "100"} <= set(shown)
+    assert [float(text.replace(",", "")) for text in shown] == across["xaxis"]["tickvals"]
+    assert across["yaxis"]["dtick"] == 1

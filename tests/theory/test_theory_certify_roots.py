@@ -146,7 +146,7 @@ def test_the_winding_of_balls_counts_zeros_of_any_real_polynomial(
 def test_a_zero_on_the_circle_is_never_counted() -> None:
     # 1 + u² has ± i; the halvings run out, or the bits do, and nothing is claimed.
     count = zeros_inside(lambda: [flint.arb(t) for t in (1, 0, 1)], most_bits=256)
-    assert count.inside is None
+    assert (count.inside, count.bits) == (None, 256)
 
 
 def test_a_count_that_runs_out_of_means_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +192,15 @@ def test_too_many_roots_odd_bits_and_widths_are_refused(monkeypatch: pytest.Monk
     for missing in (isolate_roots, certified_radius):
         with pytest.raises(MissingExtraError, match="kvsteady"):
             missing([1, 2])
+
+
+def test_roots_beyond_all_doubles_are_refused() -> None:
+    for weights in ([1, 10**400], [10**400, 1]):
+        with pytest.raises(InputError, match="may be no double"):
+            certified_radius(weights)
+    with pytest.raises(InputError, match="beyond all doubles"):
+        isolate_roots([1, 5, 10**700])
+    assert certify_weights([1, 5, 10**700]).roots_outside == 2
 
 
 def test_a_certificate_does_not_change_the_working_precision() -> None:

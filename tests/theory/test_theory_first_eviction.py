@@ -115,6 +115,14 @@ def test_an_overfull_start_evicts_at_once() -> None:
     assert (found.by_recurrence, found.simulated) == (0, 0)
 
 
+def test_without_a_disturbance_nothing_is_predicted() -> None:
+    # w = (1, 2, 3, 4) and a memory of whole x*: e = 0 exactly, so no mode has an amplitude.
+    system = System(Workload.fixed(0, 4), 1000)
+    found = first_eviction(system, Cohorts.of([0.0, 100, 100, 100]), limit=3000)
+    assert (found.amplitude, found.predicted, found.by_envelope) == (0, None, None)
+    assert (found.by_recurrence, found.simulated) == (None, None)
+
+
 def test_a_limit_ends_the_search() -> None:
     seen: list[int] = []
     system = System(Workload.classes([(256, 63), (256, 64)]), 1_000_000)
@@ -130,8 +138,12 @@ def test_impossible_starts_are_refused() -> None:
     system = System(Workload.fixed(2, 4), 1000)
     with pytest.raises(InputError, match="empties"):
         disturbed(system, 100.0)
-    with pytest.raises(InputError, match="size"):
-        disturbed(system, 0.0)
+    for size in (0.0, 1e-17):
+        with pytest.raises(InputError, match="size"):
+            disturbed(system, size)
+    for seed in (-1, 1.5):
+        with pytest.raises(InputError, match="seed"):
+            disturbed(system, 0.01, seed)
     with pytest.raises(InputError, match="start"):
         first_eviction(system, Cohorts.of(np.ones(3)))
     with pytest.raises(InputError, match="limit"):

@@ -224,6 +224,9 @@ def test_a_state_that_does_not_recur_has_no_multipliers() -> None:
         floquet(system, worst_cycle(system).start, 0)
     with pytest.raises(InputError, match="amplitude"):
         floquet(system, Cohorts.of([5.0]), 4)
+    long = System(Workload.fixed(5, 10_000), 20_000)
+    with pytest.raises(InputError, match="10,000 cohorts"):
+        floquet(long, pulse_cycle(long, 1))
     assert floquet(system, worst_cycle(system).start, 8).stable  # twice round is a period too
 
 

@@ -165,6 +165,12 @@ def test_certain_drafts_stabilise_nothing(acceptance: float) -> None:
     assert speculation_threshold(50, 4, acceptance).prompt is None
 
 
+def test_what_completes_in_its_first_iteration_is_stable_at_every_prompt() -> None:
+    # Nothing is in memory when the next are admitted: no history, no root.
+    for output, acceptance in ((1, 0.8), (5, 1.0)):
+        assert speculation_threshold(output, 4, acceptance).prompt == 0
+
+
 def test_only_acceptances_in_between_stabilise() -> None:
     found = stabilising_acceptances(100, 32, 4, steps=20)
     for step in range(1, 20):

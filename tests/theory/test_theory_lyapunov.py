@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from kvsteady.theory.lyapunov import (
     validate,
 )
 from kvsteady.workload import Workload
+from reference.quadratic import carried, companion, fractions_of, is_positive_definite
 from reference.stable import STABLE
 from reference.systems import workloads
 
@@ -211,6 +213,24 @@ def test_unstable_and_undecided_equilibria_have_none() -> None:
     # w = (2, 2): the root −1 exactly.
     marginal = lyapunov(System(Workload.from_counts([1, 1], [1, 2], [1, 2]), 1000))
     assert marginal.outcome is Certificate.UNDECIDED
+
+
+@pytest.mark.parametrize(("prompt", "output"), [(742, 16), (6308, 32), (51_833, 64)])
+def test_a_prompt_just_past_the_threshold_is_certified_too(prompt: int, output: int) -> None:
+    # theory, section 5: the least stable prompts of outputs l − 1 and l; 1 − radius is about 1e-10.
+    load = Workload.classes([(prompt, output - 1), (prompt, output)])
+    c = lyapunov(System(load, 1_000_000_000))
+    assert c.proved
+    assert c.radius < c.decay < 1
+    if output > 32:
+        return  # the fractions below would take ten seconds
+    # Fractions say the same of what matters most: P falls along C, for the decay as it is.
+    form = fractions_of(c.matrix)
+    weights = [Fraction(2 * (prompt + 1 + m)) for m in range(output - 1)]
+    after = carried(companion([*weights, Fraction(prompt + output)]), form)
+    rate = Fraction(c.decay) ** 2
+    n = range(len(form))
+    assert is_positive_definite([[rate * form[i][j] - after[i][j] for j in n] for i in n])
 
 
 def test_one_token_outputs_and_long_ones() -> None:

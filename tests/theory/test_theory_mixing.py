@@ -107,6 +107,21 @@ def test_the_map_is_the_roots_and_never_loses_by_mixing() -> None:
     assert drawn.mixed_loss[:, 2] == pytest.approx(drawn.segregated_loss[:, 2], abs=1e-4)
 
 
+def test_a_mix_that_starves_long_requests_is_not_said_to_lose_nothing() -> None:
+    # Without prompts and with very unequal outputs, evictions let the short ones through: more
+    # output tokens than x* (see test_theory_laws), here from memory for 9,000 and 100 a round.
+    found = mixing([filled(0, 1, 9000), filled(0, 100, 100)], resume=False)
+    assert found.mixed[0].spectrum.roots_outside > 0
+    assert found.mixed[0].period == 100
+    assert found.mixed_loss < -1
+    assert found.mixed[0].loss < -1
+
+
+def test_without_prompts_and_evictions_nothing_is_recomputed() -> None:
+    found = mixing([filled(0, 1, 20), filled(0, 1, 20)])
+    assert (found.mixed_tax, found.segregated_tax) == (0, 0)
+
+
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="one system or more"):
         mixing([])

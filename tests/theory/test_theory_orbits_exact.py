@@ -129,7 +129,7 @@ def test_what_has_no_exceptional_set_is_refused() -> None:
     for refused in (lambda: exact_end(two, [1, 1, 1, 1]), lambda: worst_cycle_basin(two)):
         with pytest.raises(InputError, match="classes"):
             refused()
-    for start in ([1, 1, 1], [1, 1, -1, 1]):
+    for start in ([1, 1, 1], [1, 1, -1, 1], [1, 1, float("nan"), 1], [1, 1, "x", 1]):
         with pytest.raises(InputError, match="start"):
             exact_end(one, start)
     cut_short = exact_end(one, [6, 6, 5, 1], limit=1)

@@ -169,6 +169,14 @@ def test_the_attractor_of_the_measured_vllm_case() -> None:
     assert found.evictions == pytest.approx(0.7755, abs=0.005)  # 0.72922 / 0.94039 on the cycle
 
 
+def test_a_run_too_short_to_tell_says_so() -> None:
+    # One request at a time in memory: determinants 1 + 2/2^20 at most, and 100 iterations to see.
+    found = attractor(System(Workload.fixed(2**20, 500), 2**20 + 500), steps=100, limit=100)
+    assert found.motion is Motion.NEUTRAL
+    assert math.isnan(found.evictions)
+    assert math.isnan(found.recompute.tokens)
+
+
 def test_only_one_class_has_the_limit() -> None:
     with pytest.raises(InputError, match="2 classes"):
         long_prompt_recompute(Workload.classes([(1, 2), (1, 3)]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kvsteady.model import Cohorts, System, iterate
 from kvsteady.theory import Monotone, Spectrum, Stability, count_roots_outside, spectrum
-from kvsteady.theory.spectrum import monotone_weights
+from kvsteady.theory.spectrum import monotone_weights, spectrum_of_weights
 from kvsteady.workload import Lengths, Workload, independent
 from reference.systems import workloads
 
@@ -169,6 +169,26 @@ def test_a_root_on_the_unit_circle_is_undecided() -> None:
     assert verdict.outcome is Stability.UNDECIDED
     assert verdict.roots_outside is None
     assert verdict.radius == pytest.approx(1)
+
+
+@pytest.mark.parametrize("power", [2, 3, 4, 5, 6, 12])
+@pytest.mark.parametrize("factor", [[1, 1], [1, 1, 1], [3, 5, 3], [1, 1, 1, 1, 1]])
+def test_multiple_roots_on_the_circle_are_undecided(factor: list[int], power: int) -> None:
+    # Every root of these lies on the circle, computed ones off it by 1e-16^(1 / power).
+    weights = np.array([1.0])
+    for _ in range(power):
+        weights = np.convolve(weights, factor)
+    verdict = spectrum_of_weights(weights, Monotone.NEITHER, 1)
+    assert verdict.outcome is Stability.UNDECIDED
+    assert verdict.radius_low <= 1 <= verdict.radius_high
+
+
+def test_a_root_far_outside_settles_it_though_others_lie_on_the_circle() -> None:
+    # (1 + z)(1 + 2 z + 5 z²) backwards: −1 beside two roots of modulus √5.
+    verdict = spectrum_of_weights(np.array([1.0, 3, 7, 5]), Monotone.NEITHER, 1)
+    assert (verdict.outcome, verdict.roots_outside) == (Stability.UNSTABLE, None)
+    assert verdict.radius_low <= math.sqrt(5) <= verdict.radius_high
+    assert verdict.radius_high / verdict.radius_low < 1 + 1e-8
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import flint
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from kvsteady.theory.thresholds.arcs import bounds, crossing_value
 from kvsteady.theory.thresholds.cleared import Cleared
-from kvsteady.theory.thresholds.curve import BallEvaluator, Curve, FloatEvaluator
+from kvsteady.theory.thresholds.curve import BallEvaluator, Curve, FloatEvaluator, turned
+from kvsteady.theory.thresholds.exact import crosses_exactly
 from kvsteady.workload import Workload
 from reference.systems import workloads
 
@@ -125,3 +128,44 @@ def test_no_root_reaches_a_cleared_stretch(
         zeta = np.exp(2j * np.pi * k / cleared.divisor)
         value = np.polynomial.polynomial.polyval(zeta, weights)
         assert value == pytest.approx(-multiple.mean_output / (1 - zeta), abs=1e-9 * weights.sum())
+
+
+@settings(deadline=None)
+@given(st.integers(2, 50), st.data())
+def test_sines_and_cosines_are_as_near_as_they_say(level: int, data: st.DataObject) -> None:
+    anywhere = st.integers(0, (2 << level) - 1)
+    place = data.draw(anywhere | st.integers(0, 7).map(lambda k: k << (level - 2)))
+    cosine, sine = turned(np.array([place]), level)
+    with flint.ctx.workprec(200):
+        exact = (flint.acb(place) / (1 << level)).exp_pi_i()
+        assert abs(exact.real - float(cosine[0])) < 4 * 2.0**-52
+        assert abs(exact.imag - float(sine[0])) < 4 * 2.0**-52
+
+
+@settings(deadline=None)
+@given(workloads())
+def test_a_crossing_at_a_quarter_turn_is_told_exactly(load: Workload) -> None:
+    # F = s A + B vanishes at u = i for a real s just if B conj(A) is real: Gaussian integers.
+    assume(math.gcd(*load.output.tolist()) % 4)  # else A = 0
+    powers = [(1, 0), (0, 1), (-1, 0), (0, -1)]
+    a, b = [0, 0], [0, 0]
+    rows = zip(load.prompt.tolist(), load.output.tolist(), load.tickets.tolist(), strict=True)
+    for prompt, output, tickets in rows:
+        for m in range(output):
+            for part in (0, 1):
+                a[part] += tickets * powers[m % 4][part]
+                b[part] += tickets * (prompt + m + 1) * powers[m % 4][part]
+    real = b[1] * a[0] == b[0] * a[1]
+    for level in (1, 5):
+        assert crosses_exactly(flint, Curve.of(load), 1 << (level - 1), level) is real
+
+
+def test_a_crossing_at_an_eighth_of_a_turn_is_told_exactly() -> None:
+    # Shares solved for by linear algebra over Φ_8; one ticket more moves the crossing.
+    rows = [(4680, 11, 17_298), (862, 5, 81_144_918), (1912, 10, 42_228)]
+    rows += [(458, 1, 153_450_650), (4019, 8, 17_567_815_221)]
+    for extra in (0, 1):
+        prompt, output, tickets = zip(*rows, strict=True)
+        curve = Curve.of(Workload.from_counts(prompt, output, [tickets[0] + extra, *tickets[1:]]))
+        found = [crosses_exactly(flint, curve, place, 2) for place in (1, 2, 3)]
+        assert found == [not extra, False, not extra]

@@ -218,6 +218,18 @@ def test_lengths_that_spread_are_stable_where_tiers_are_not() -> None:
         assert law.mean_output == pytest.approx(np.dot(lengths, shares))
 
 
+def test_the_narrowest_spread_is_found_though_wider_ones_are_unstable() -> None:
+    load = Workload.classes([(200, 41), (200, 58)])
+    stable = []
+    for percent in range(12):
+        tiers = [[n - cut for cut in range(n * percent // 100 + 1)] for n in (41, 58)]
+        shares = [0.5 / len(tier) for tier in tiers for _ in tier]
+        lengths = [length for tier in tiers for length in tier]
+        stable.append(radius_by_hand([200] * len(shares), lengths, shares) < 1)
+    assert stable == [False] * 7 + [True, False, True, True, True]
+    assert stable_spread(load) == 0.07
+
+
 def test_without_the_extra_designs_are_returned_uncertified(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -21,7 +21,7 @@ from kvsteady.advise.proof import proved
 from kvsteady.advise.settings import engine_settings
 from kvsteady.advise.verdict import decide
 from kvsteady.model.system import System
-from kvsteady.model.trajectory import Trajectory
+from kvsteady.model.trajectory import Averages
 from kvsteady.progress import Progress, silent
 from kvsteady.theory.caps import rate_caps, reservation_rate
 from kvsteady.theory.equilibrium import equilibrium
@@ -183,9 +183,8 @@ def _per_completion(run: RunSummary) -> float:
     return run.evictions / run.throughput if run.throughput else 0.0
 
 
-def _resume_cost(run: Trajectory) -> ResumeCost:
+def _resume_cost(mean: Averages) -> ResumeCost:
     """What evictions cost where they keep their tokens, from a run that does."""
-    mean = run.averages()
     if not mean.completed:
         return ResumeCost(None, 0.0, "not measured: the integer model completed nothing")
     return ResumeCost(

@@ -13,7 +13,7 @@ from kvsteady.advise.curves import run_curves
 from kvsteady.model.iterate import iterate
 from kvsteady.model.state import Cohorts
 from kvsteady.model.system import Eviction, System
-from kvsteady.model.trajectory import Trajectory
+from kvsteady.model.trajectory import Averages, Trajectory
 from kvsteady.policies.greedy import Greedy
 from kvsteady.policies.rate_cap import RateCap
 from kvsteady.progress import Progress
@@ -38,18 +38,17 @@ _COMPLETIONS = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Experiments:
-    """Five runs from their middle to their end, the curves of three from their beginning.
+    """Four runs from their middle to their end, the curves of three from their beginning.
 
-    ``resumed`` is the only one in which evicted requests keep their tokens.
-
-    ``settled`` is False where the fluid runs were too short.
+    ``resumed`` are the averages of a fifth, the only one in which evicted requests keep their
+    tokens. ``settled`` is False where the fluid runs were too short.
     """
 
     disturbed: Trajectory
     empty: Trajectory
     whole: Trajectory
     capped: Trajectory
-    resumed: Trajectory
+    resumed: Averages
     curves: tuple[RunCurves, ...]
     settled: bool
 
@@ -118,12 +117,14 @@ def run_experiments(
         done += steps + burn_in
         return trajectory
 
+    # First, so that its rows are gone when those that are kept come.
+    resumed = run(Greedy(), many, 4 * longest, fluid=False, eviction=Eviction.RESUME).averages()
     return Experiments(
         disturbed=run(Greedy(), tail, warm_up, fluid=True, start=nudged),
         empty=run(Greedy(), tail, warm_up, fluid=True),
         whole=run(Greedy(), many, 4 * longest, fluid=False),
         capped=run(cap, many, 4 * longest, fluid=False),
-        resumed=run(Greedy(), many, 4 * longest, fluid=False, eviction=Eviction.RESUME),
+        resumed=resumed,
         curves=(
             run_curves(
                 "greedy, fluid, from a 1% disturbance",

@@ -199,8 +199,25 @@ def _worth(design: TierDesign, loss: float, given: TierRow, best: TierRow) -> Ad
     )
     if design.outcome is Outcome.GIVEN_STABLE and loss <= _SMALL_LOSS:
         return Advice("Leave the tiers as they are", "They are stable and lose next to nothing")
+    if loss <= _SMALL_LOSS and not given.gain.settled:
+        return Advice(
+            "Not urgent",
+            f"A disturbance takes {given.doubling_iterations or math.inf:,.0f} iterations to "
+            "double: no cycle had formed when the run ended, and what it would lose is not known",
+        )
+    if loss < -_SMALL_LOSS:
+        return Advice(
+            "Long requests starve",
+            f"Evictions favour short outputs: the cycle generates {-loss:.0%} more output tokens "
+            "than the equilibrium, at the expense of the long ones; this loss is no measure of it",
+        )
     if loss <= _SMALL_LOSS:
         return Advice("Not worth it", f"The cycle loses {loss:.1%} of output tokens under restart")
+    if (best.outputs, best.shares) == (given.outputs, given.shares):
+        return Advice(
+            "Adjusting the tiers is not worth it",
+            "Of the designs looked at, the tiers as given lose least",
+        )
     if won >= _WORTH * loss:
         return Advice("Adjust the tiers", numbers)
     return Advice(

@@ -33,10 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.write("kvsteady: interrupted\n")
         code = INTERRUPTED
     except BrokenPipeError:
-        _drop_output()  # whoever read it has gone, which is no error
+        drop_output()  # whoever read it has gone, which is no error
         code = 0
     except OSError as error:
-        _drop_output()
+        drop_output()
         code = _complain(str(error))
     except Exception:
         traceback.print_exc()
@@ -52,7 +52,7 @@ def _complain(problem: str) -> int:
     return BAD_INPUT
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Keep Python from writing the rest of standard output again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

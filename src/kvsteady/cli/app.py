@@ -12,6 +12,7 @@ from rich.console import Console
 from kvsteady import __version__
 from kvsteady.cli import sources
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.output import Output
 from kvsteady.errors import InputError
 
 OK, FAILED = 0, 1
@@ -157,7 +158,7 @@ def check(
     if json:
         sys.stdout.write(analysis.to_json().decode() + "\n")
     else:
-        render_terminal(analysis, Console())
+        render_terminal(analysis, Output())
         if html is not None:
             errors.print(f"Report written to {html}", highlight=False, markup=False)
     if fail_on is None:
@@ -185,7 +186,7 @@ def report(analysis: Path, /, *, html: Path | None = None) -> int:
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", file=analysis) from None
     if html is None:
-        render_terminal(saved, Console())
+        render_terminal(saved, Output())
     else:
         save(saved, html)
     return OK

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from kvsteady.cli import sources
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.output import Output
 from kvsteady.errors import InputError, shown
 from kvsteady.files import write_whole
 
@@ -76,6 +77,10 @@ def tiers(
     from kvsteady.report.tiers import render_tiers
     from kvsteady.theory.tiers import Direction
 
+    if not classes and preset is None:
+        raise InputError("no tiers given", allowed="--class, or a --preset of classes")
+    if out is not None and not out.parent.is_dir():  # found out now, not after the search
+        raise InputError("its folder does not exist", file=out)
     load = sources.workload(
         classes=classes,
         trace=None,
@@ -105,7 +110,7 @@ def tiers(
     if json:
         sys.stdout.write(written)
     else:
-        render_tiers(report, Console())
+        render_tiers(report, Output())
     return 0
 
 

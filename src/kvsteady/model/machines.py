@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from kvsteady.arrays import FloatArray, frozen_floats, frozen_ints
-from kvsteady.errors import InputError
+from kvsteady.errors import InputError, shown
 from kvsteady.model import fluid, integer
 from kvsteady.model.admission import Pace
 from kvsteady.model.state import Cohorts, State
@@ -240,6 +240,7 @@ def machine(
     seed: int,
 ) -> Machine:
     """Set up the kernel's arrays for a run."""
+    check_start(start)
     if arithmetic == "fluid":
         return FluidMachine(system, pace, start)
     if arithmetic != "integer":
@@ -247,6 +248,12 @@ def machine(
     if isinstance(start, Cohorts):
         raise InputError("cohorts are fluid", field="start", allowed="a State of whole requests")
     return IntegerMachine(system, pace, start, whole_number(seed, "seed", 0, 2**62 - 1))
+
+
+def check_start(start: object) -> None:
+    """Raise `InputError` for what is no start: it would pass for an empty memory."""
+    if not (start is None or isinstance(start, State | Cohorts)):
+        raise InputError(shown(start), field="start", allowed="None, a State, Cohorts")
 
 
 def power_of_two(least: int) -> int:

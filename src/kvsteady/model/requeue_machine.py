@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
-from kvsteady.errors import InputError
+from kvsteady.errors import InputError, shown
 from kvsteady.model import fluid, integer, requeue, requeue_fluid, requeue_search
 from kvsteady.model.admission import Pace
 from kvsteady.model.machines import (
     MAX_ENTRIES,
     Arithmetic,
     Machine,
+    check_start,
     credit_units,
     machine,
     power_of_two,
@@ -97,7 +98,8 @@ class IntegerRequeue:
         wanted = requeue.entries_wanted(
             self._law, credit, self._system.kv_tokens, self._queue[2], self._clock
         )
-        self._enlarge(max(2 * len(self._pool), len(self._pool) + int(wanted)))
+        held, short = len(self._pool), int(wanted - self._clock[requeue.SPARE])
+        self._enlarge(held + max(short, min(held // 4, MAX_ENTRIES - held)))
 
     def advance(self, rows: FloatArray) -> None:
         """See `Machine`; enlarges the pool where it has to."""
@@ -207,8 +209,13 @@ def runner(
     InputError
         What `machine` refuses; a tail or an uneven start in the fluid model.
     """
+    if not isinstance(eviction, Eviction):  # a word would pass for another one
+        raise InputError(shown(eviction), field="eviction", allowed=", ".join(map(str, Eviction)))
     if eviction is Eviction.RESTART:
         return machine(system, pace, arithmetic, start, seed)
+    if not isinstance(place, Requeue):
+        raise InputError(shown(place), field="requeue", allowed="a Requeue")
+    check_start(start)
     if arithmetic == "integer":
         if isinstance(start, Cohorts):
             raise InputError(

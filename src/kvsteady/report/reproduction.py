@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from rich import box
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kvsteady.report.layout import Figure, axis, figure, line
-from kvsteady.report.numbers import quantity
+from kvsteady.report.numbers import counted, quantity
 from kvsteady.report.page import page
 from kvsteady.report.plain import escaped, in_figure, printable, writable
 from kvsteady.reproduce.finding import Chart, Check, Finding, Outcome, Reproduction, Series
@@ -75,7 +76,9 @@ def render_reproduction_html(found: Reproduction) -> str:
             '<p class="brand"><b>kvsteady</b> reproduction of arXiv:2606.15555</p>',
             "<h1>What the paper says, and what was measured</h1>",
             f'<p class="muted">{escaped(_totals(found))} Losses are under <b>restart</b> '
-            "(an evicted request loses its progress) unless they name another.</p>",
+            "(an evicted request loses its progress) unless they name another. The full text of "
+            "the paper was not at hand: what it says is taken from kvsteady’s specification of the "
+            "theory, which names its theorems. What is ours says so.</p>",
             _overview(found),
             *sections,
             f"<footer><p>kvsteady {escaped(found.kvsteady_version)}. "
@@ -100,12 +103,16 @@ def chart_figure(chart: Chart) -> Figure:
 
 
 def _scale(values: list[float], *, log: bool) -> dict[str, Any]:
-    """Type of an axis; a logarithmic one over two decades or more is labelled by decades."""
+    """Type of an axis; a logarithmic one of less than three decades is labelled at 1, 2 and 5."""
     if not log:
-        return {"exponentformat": "power"}
+        return {"exponentformat": "none"}
+    scale: dict[str, Any] = {"type": "log", "exponentformat": "power"}
     shown = [value for value in values if value > 0]
-    wide = bool(shown) and max(shown) >= 100 * min(shown)
-    return {"type": "log", "exponentformat": "power"} | ({"dtick": 1} if wide else {})
+    if not shown or max(shown) >= 1000 * min(shown):
+        return scale | {"dtick": 1}
+    decades = range(math.floor(math.log10(min(shown))), math.ceil(math.log10(max(shown))) + 1)
+    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    return scale | {"tickvals": ticks, "ticktext": [f"{tick:,.6g}" for tick in ticks]}
 
 
 def _trace(series: Series) -> dict[str, Any]:
@@ -128,8 +135,8 @@ def _overview(found: Reproduction) -> str:
         for finding in found.findings
     )
     return (
-        '<div class="scroll"><table><thead><tr><th>Claim</th><th>Source</th><th>Verdict</th></tr>'
-        f"</thead><tbody>{rows}</tbody></table></div>"
+        '<div class="scroll"><table class="claims"><thead><tr><th>Claim</th><th>Source</th>'
+        f"<th>Verdict</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -142,8 +149,9 @@ def _section(finding: Finding, places: list[str]) -> str:
         for check in finding.checks
     )
     table = (
-        '<div class="scroll"><table><thead><tr><th>Number</th><th class="number">claimed</th>'
-        '<th class="number">measured</th><th class="number">holds within</th><th></th></tr>'
+        '<div class="scroll"><table class="checks"><thead><tr><th>Number</th>'
+        '<th class="number">claimed</th><th class="number">measured</th>'
+        '<th class="number">holds within</th><th></th></tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
         if rows
         else ""
@@ -177,7 +185,9 @@ def _range(check: Check) -> str:
     if check.low is not None and check.high is not None:
         if check.low == check.high:
             return "exactly"
-        return f"{quantity(check.low, 6)} to {quantity(check.high, 6)}"
+        low, high = quantity(check.low, 6), quantity(check.high, 6)
+        slack = (check.high - check.low) / 2
+        return f"{low} to {high}" if low != high else f"± {slack:.1g}"
     if check.low is not None:
         return f"≥ {quantity(check.low, 6)}"
     return f"≤ {quantity(check.high, 6)}" if check.high is not None else ""
@@ -189,4 +199,4 @@ def _sentence(check: Check) -> str:
 
 def _totals(found: Reproduction) -> str:
     parts = [f"{found.count(outcome)} {outcome.value}" for outcome in Outcome]
-    return f"{len(found.findings)} claims: {', '.join(parts)}."
+    return f"{counted(len(found.findings), 'claim')}: {', '.join(parts)}."

@@ -141,11 +141,14 @@ def _notes(report: TierReport) -> tuple[str, ...]:
         if report.certified
         else "Verdicts are floating point: pip install 'kvsteady[certify]' for proofs."
     )
+    short = not all(row.gain.settled for row in report.rows)
+    unsettled = ("?: the run was too short for the slowest mode to grow or die.",) if short else ()
     return (
         "restart: output tokens generated for good, of those of the design's own equilibrium x* "
         "(fluid: worse of two starts; integer: from empty). resume: recomputed share of prefilled "
         "tokens, completions of x*, whole requests. tokens gained: per iteration under restart, "
-        "fluid, against the tiers as given. Above 1 a smaller radius means slower growth, not a "
-        "smaller loss.",
+        "fluid, against the tiers as given; shorter outputs hold less memory, which is part of it. "
+        "Above 1 a smaller radius means slower growth, not a smaller loss.",
+        *unsettled,
         proofs,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -26,8 +28,10 @@ class Store:
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise InputError("is no folder", file=folder) from None
         except OSError as error:
-            raise InputError(error.strerror or "cannot be made", file=folder) from None
+            raise InputError(f"cannot be made: {error.strerror or error}", file=folder) from None
 
     def get(self, key: str) -> Finding | None:
         """Return the finding if this very code measured it; a damaged file counts as none."""
@@ -45,7 +49,7 @@ class Store:
                     old.unlink(missing_ok=True)
             write_whole(place, msgspec.json.format(msgspec.json.encode(finding)))
         except OSError as error:
-            raise InputError(error.strerror or "cannot be written", file=place) from None
+            raise InputError(f"cannot be written: {error.strerror or error}", file=place) from None
 
     def _place(self, key: str) -> Path:
         return self._folder / f"{key}.{_fingerprint()}.json"
@@ -53,18 +57,23 @@ class Store:
 
 @cache
 def _fingerprint() -> str:
-    """Of every source file of the package."""
+    """Of every file of the package, and of the libraries whose numbers are reported."""
     digest = hashlib.sha256()
     for name, source in sorted(_sources(files("kvsteady"), "")):
         digest.update(name.encode() + b"\0" + source + b"\0")
+    for library in ("numpy", "numba", "python-flint"):
+        with suppress(PackageNotFoundError):
+            digest.update(f"{library} {version(library)}\0".encode())
     return digest.hexdigest()[:16]
 
 
 def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
     found = []
     for entry in folder.iterdir():
+        if entry.name == "__pycache__":
+            continue
         if entry.is_dir():
             found += _sources(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".py"):
+        else:
             found.append((prefix + entry.name, entry.read_bytes()))
     return found

@@ -27,6 +27,7 @@ from kvsteady.theory.winding import ComplexArray
 from kvsteady.workload.ranges import real_number, whole_number
 
 _MOST_STEPS = 10_000_000
+_LEAST_SIZE = 1e-15
 _CHUNK = 1 << 14
 _SOLVABLE = 1024  # largest degree whose roots are all computed, if more than 64 pairs grow
 
@@ -45,7 +46,7 @@ class FirstEviction:
     by_envelope
         When that amplitude alone, growing, reaches x*, ``log(1 / amplitude) / log radius``: a rule
         of thumb, early by a few periods where iterations miss the trough, and late where several
-        modes grow about as fast.
+        modes grow about as fast; below 0 where it has reached x* at the start.
     by_modes
         First iteration in which the growing modes alone ask for negative admissions.
     by_recurrence
@@ -80,9 +81,15 @@ def disturbed(system: System, size: float = 0.01, seed: int = 0) -> Cohorts:
     Raises
     ------
     InputError
-        A size that is not above 0, or so large that a cohort came out negative.
+        A size that is lost in rounding, below 1e-15, or so large that a cohort came out negative; a
+        seed that is no whole number of 0 or more.
     """
     size = real_number(size, "size")
+    if size < _LEAST_SIZE:
+        raise InputError(
+            f"{size:g} is lost in rounding", field="size", allowed=f"{_LEAST_SIZE:g} or more"
+        )
+    seed = whole_number(seed, "seed", 0, 2**62 - 1)
     noise = np.random.default_rng(seed).normal(size=system.workload.longest_output)
     amplitude = equilibrium(system).admissions * (1 + size * noise)
     amplitude[0] = 0.0
@@ -167,9 +174,10 @@ def _amplitudes(weights: FloatArray, past: FloatArray, modes: ComplexArray) -> C
 
 def _by_modes(modes: ComplexArray, amplitude: ComplexArray, limit: int) -> int | None:
     """First t with ``Re Σ C z^t < −1``."""
+    modes, amplitude = modes[amplitude != 0], amplitude[amplitude != 0]
     if not modes.size:
         return None
-    log_z, log_c = np.log(modes), np.log(np.where(amplitude == 0, 1e-300, amplitude))
+    log_z, log_c = np.log(modes), np.log(amplitude)
 
     def envelope(t: float) -> float:
         return float(np.exp(np.minimum(log_c.real + t * log_z.real, 700)).sum())

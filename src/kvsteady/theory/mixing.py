@@ -6,8 +6,10 @@ class by class: with ``W_k = Σ_m w_m`` of class k and ``p_k ∝ M_k / W_k``,
 
     Σ_k M_k / Σ_k p_k W_k = Σ_k M_k / W_k.
 
-So whatever mixing gains or loses is evictions (ours). One class is always unstable (Theorem 2);
-a mix is stable at most if its gcd is 1 and its prompts are long (Theorem 3, Proposition 4).
+So whatever mixing gains or loses is evictions (ours). They favour short outputs: with short prompts
+a mix may generate more output tokens than its equilibrium, at the expense of the long ones. One
+class is always unstable (Theorem 2); a mix is stable at most if its gcd is 1 and its prompts are
+long (Theorem 3, Proposition 4).
 """
 
 from __future__ import annotations
@@ -76,8 +78,10 @@ class Replica:
 
     @property
     def loss(self) -> float:
-        """Share of the equilibrium's output tokens lost under `Eviction.RESTART`."""
-        return max(0.0, 1 - self.restart_tokens / self.equilibrium_tokens)
+        """Share of the equilibrium's output tokens lost under `Eviction.RESTART`; negative where
+        evictions let short requests pass and long ones starve.
+        """
+        return _loss([self])
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,7 @@ class Mixing:
     @property
     def stabilises(self) -> bool:
         """Whether some replica alone is unstable and the mix has no root outside."""
-        alone = any(replica.spectrum.roots_outside != 0 for replica in self.segregated)
+        alone = any(replica.spectrum.roots_outside for replica in self.segregated)
         return alone and self.mixed[0].spectrum.roots_outside == 0
 
 
@@ -220,9 +224,10 @@ def _prefilled(system: System, balance: Equilibrium, seed: int) -> tuple[float, 
 def _loss(replicas: Sequence[Replica]) -> float:
     kept = sum(replica.restart_tokens for replica in replicas)
     loss = 1 - kept / sum(replica.equilibrium_tokens for replica in replicas)
-    return loss if loss > _SAME else 0.0
+    return loss if abs(loss) > _SAME else 0.0
 
 
 def _tax(replicas: Sequence[Replica]) -> float:
     again = sum(replica.recomputed_tokens for replica in replicas)
-    return again / (again + sum(replica.prompt_tokens for replica in replicas))
+    prefilled = again + sum(replica.prompt_tokens for replica in replicas)
+    return again / prefilled if prefilled else 0.0

@@ -21,6 +21,7 @@ Re-queueing at the head, in the fluid model, under `Eviction.RESUME` or `Evictio
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -38,6 +39,8 @@ from kvsteady.workload.ranges import whole_number
 
 # Exponents closer to 0 than this, per iteration, are not told from it.
 _CLEAR = 1e-4
+# And than this over the iterations followed: how far a tangent can swing without growing.
+_SPREAD = 10.0
 # Iterations between two orthogonalisations of the tangents.
 _EVERY = 8
 
@@ -128,20 +131,24 @@ class Attractor:
     def motion(self) -> Motion:
         """Chaotic where the largest exponent is clearly above 0."""
         largest = self.exponents[0] if self.exponents else -np.inf
-        if largest > _CLEAR:
+        clear = max(_CLEAR, _SPREAD / self.averages.iterations)
+        if largest > clear:
             return Motion.CHAOTIC
-        return Motion.SETTLED if largest < -_CLEAR else Motion.NEUTRAL
+        return Motion.SETTLED if largest < -clear else Motion.NEUTRAL
 
     @property
     def recompute(self) -> Recompute:
-        """Tokens recomputed per completion, and their share of the prefill."""
+        """Tokens recomputed per completion, NaN if none was, and their share of the prefill."""
         turn = self.averages
+        if not turn.completed:
+            return Recompute(math.nan, turn.recompute_tax)
         return Recompute(turn.recomputed_tokens / turn.completed, turn.recompute_tax)
 
     @property
     def evictions(self) -> float:
-        """Evictions per completion."""
-        return self.averages.evicted / self.averages.completed
+        """Evictions per completion; NaN if none was."""
+        turn = self.averages
+        return turn.evicted / turn.completed if turn.completed else math.nan
 
 
 def attractor(

@@ -9,7 +9,13 @@ from enum import Enum
 import numpy as np
 
 from kvsteady.arrays import FloatArray
-from kvsteady.theory.winding import ComplexArray, count_roots_outside, evaluate, scaled_terms
+from kvsteady.theory.winding import (
+    ROUNDING,
+    ComplexArray,
+    count_roots_outside,
+    evaluate,
+    scaled_terms,
+)
 from kvsteady.workload.law import Workload
 
 # Relative width of the ring in which the spectral radius is finally enclosed.
@@ -51,7 +57,8 @@ class Spectrum:
     radius
         Spectral radius, growth of the dominant mode per iteration; 0 if there is no root.
     radius_low, radius_high
-        No root lies outside ``radius_high``, and one at least outside ``radius_low``.
+        No root lies outside ``radius_high``, and one at least outside ``radius_low`` or on it, in
+        floating point; `kvsteady.theory.certify.certified_radius` proves it.
     dominant_period
         Iterations per turn of the dominant mode, ``2π / arg z``; infinite if it does not turn.
     gcd
@@ -170,10 +177,10 @@ def enclose_radius(weights: FloatArray) -> tuple[float, float, complex]:
         modes = leading_roots(weights, radius)
         largest = float(abs(modes[0])) if modes.size else 0.0
         if low < largest < high:
+            low = max(low, _reached(weights, complex(modes[0])))
             for width in (_ENCLOSURE / 4, 1e-8, 1e-6):
                 if count_roots_outside(weights, largest * (1 + width)).outside == 0:
-                    return largest * (1 - width), largest * (1 + width), complex(modes[0])
-            low = max(low, largest * (1 - 1e-8))  # a true root, though not the largest
+                    return low, largest * (1 + width), complex(modes[0])
         # Outwards in growing strides while roots lie beyond, else halve what is left.
         radius = low * math.exp(min(stride, math.log(high / low) / 2))
         stride *= 2
@@ -187,6 +194,23 @@ def enclose_radius(weights: FloatArray) -> tuple[float, float, complex]:
     if modes.size and low / slack <= abs(modes[0]) <= high * slack:
         return low, high, complex(modes[0])
     return low, high, complex(math.sqrt(low * high))
+
+
+def _reached(weights: FloatArray, root: complex) -> float:
+    """Modulus that some root reaches, rounding allowed for, given what looks like one.
+
+    For any G of degree n the disc about u of radius ``n |G / G'|`` holds a zero. Of a multiple root
+    Newton's method finds but a neighbour, and the disc is wide.
+    """
+    size = abs(root)
+    terms = scaled_terms(weights, size)
+    age = np.arange(terms.size)
+    turn = -math.atan2(root.imag, root.real) / (2 * math.pi)
+    coarse = math.ldexp(round(math.ldexp(turn, 26)), -26)  # times an age exact, the rest is tiny
+    power = np.exp(2j * np.pi * (np.mod(age * coarse, 1.0) + age * (turn - coarse)))
+    value, slope = complex(terms @ power), complex((age * terms) @ power)  # slope is u G'(u)
+    missed = (terms.size - 1) * (abs(value) + ROUNDING * float(terms.sum()))
+    return size / (1 + missed / abs(slope)) if slope else 0.0
 
 
 def leading_roots(weights: FloatArray, radius: float = 1.0) -> ComplexArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from kvsteady.progress import Progress
 from kvsteady.reproduce.claim import Claim, Measured, at_least, exactly
 from kvsteady.reproduce.finding import ROLES, Chart, Check, Series
@@ -27,10 +29,14 @@ def _measure(progress: Progress) -> Measured:
             done += 1
             progress(done, len(_PROMPTS) * len(_OUTPUTS))
     systems = len(_PROMPTS) * len(_OUTPUTS)
+    compositions = len(_PROMPTS) * sum(map(_necklaces, _OUTPUTS))
     slowest = min(min(rates) for rates in weakest.values())
     checks += [
+        exactly("balanced orbits: compositions up to rotation", orbits, compositions),
         exactly(
-            "balanced orbits that repel in every occupied direction", repelling, orbits - systems
+            "balanced orbits that repel in every occupied direction",
+            repelling,
+            compositions - systems,
         ),
         exactly("balanced orbits that neither attract nor repel", exceptions, 0),
         exactly("systems whose only attractor is not the worst cycle", wrong, 0),
@@ -60,6 +66,12 @@ def _measure(progress: Progress) -> Measured:
             ),
         ),
     )
+
+
+def _necklaces(beads: int) -> int:
+    """Compositions of a number up to rotation, by Burnside's lemma."""
+    turned: int = sum(2 ** math.gcd(turn, beads) for turn in range(beads))
+    return turned // beads - 1
 
 
 CLAIM = Claim(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from kvsteady.arrays import FloatArray
 from kvsteady.progress import Progress
 from kvsteady.reproduce.claim import Claim, Measured, at_least, exactly, near, noted
-from kvsteady.reproduce.finding import ROLES, Chart, Check, Outcome, Series
+from kvsteady.reproduce.finding import ROLES, Chart, Check, Outcome, Role, Series, Style
 from kvsteady.theory.mixing import mixing
 from kvsteady.theory.mixing_map import filled, mixing_map
 
@@ -56,21 +57,22 @@ def _measure(progress: Progress) -> Measured:
                 "32 mixed with another length: tokens lost (restart)",
                 "prompt tokens",
                 "share lost",
-                tuple(
-                    Series(
-                        f"with {other}",
-                        tuple(map(float, _PROMPTS)),
-                        tuple(grid.mixed_loss[:, column].tolist()),
-                        "line",
-                        ROLES[column % 4],
-                    )
-                    for column, other in enumerate(_OTHERS[:4])
+                (
+                    *(
+                        _curve(f"with {other}", grid.mixed_loss[:, column], "line", ROLES[column])
+                        for column, other in enumerate(_OTHERS[:3])
+                    ),
+                    _curve("with 24, segregated", grid.segregated_loss[:, 1], "dashes", "muted"),
                 ),
                 x_log=True,
             ),
         ),
         Outcome.WITH_CONDITIONS,
     )
+
+
+def _curve(name: str, lost: FloatArray, style: Style, role: Role) -> Series:
+    return Series(name, tuple(map(float, _PROMPTS)), tuple(lost.tolist()), style, role)
 
 
 CLAIM = Claim(

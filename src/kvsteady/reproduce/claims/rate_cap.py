@@ -25,11 +25,19 @@ def _measure(progress: Progress) -> Measured:
     checks: list[Check] = []
     for place, load in enumerate(_LOADS):
         system = System(load, 100_000)
-        name, balance = load.name, equilibrium(system).admissions
+        name, balance = load.name, _balance(load, system.kv_tokens)
         late, rates = zip(
             *(_from_anywhere(system, balance, seed) for seed in range(_STARTS)), strict=True
         )
+        calm = iterate(system, policy=RateCap(balance), steps=4 * load.longest_output)
         checks += [
+            near(f"{name}: x*", equilibrium(system).admissions, balance, 1e-12),
+            at_most(
+                f"{name}: most memory in use from empty, over M, fluid",
+                float(calm.memory.max()) / system.kv_tokens,
+                1 + 1e-12,
+            ),
+            at_most(f"{name}: evictions from empty, fluid", float(calm.evicted.sum()), 0.0),
             at_most(f"{name}: evictions later than one longest output, fluid", max(late), 0.0),
             near(
                 f"{name}: completions per iteration after two, fluid",
@@ -56,6 +64,12 @@ def _measure(progress: Progress) -> Measured:
         tuple(checks),
         _charts(),
     )
+
+
+def _balance(load: Workload, kv_tokens: int) -> float:
+    """``M / E[l1 (2 l0 + l1 + 1) / 2]``: memory over the token-iterations of a request."""
+    tokens = load.output * (2 * load.prompt + load.output + 1) / 2
+    return kv_tokens / float(tokens @ load.share)
 
 
 def _from_anywhere(system: System, balance: float, seed: int) -> tuple[float, float]:

@@ -119,6 +119,8 @@ def _collected(flint: Any, roots: Sequence[Any], sides: Sequence[int]) -> Isolat
         math.nextafter(float((root - flint.acb(middle.real, middle.imag)).abs_upper()), math.inf)
         for (root, _), middle in zip(roots, midpoints.tolist(), strict=True)
     ]
+    if not np.isfinite(radii).all():
+        raise InputError("roots beyond all doubles", field="weights", allowed="more alike weights")
     order = np.lexsort((np.angle(midpoints), -np.abs(midpoints)))
     midpoints = midpoints[order]
     midpoints.flags.writeable = False

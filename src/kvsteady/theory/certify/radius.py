@@ -21,6 +21,7 @@ from kvsteady.workload.ranges import real_number
 _LEAST_WIDTH = 1e-12
 _SLACK = 1e-9  # of the first, wide bounds, far beyond what rounding can do to them
 _POLISHINGS = 4
+_LEAST = 2.0**-1000  # radii below, or above its inverse, are left alone
 _SMALL = 512  # a companion matrix of this size takes a second
 _MOST_BITS = 256  # a circle closer to a root than that is moved a little instead
 _NUDGES = 8
@@ -70,6 +71,10 @@ def certified_radius(
     # The product of the roots is w_{L−1} / w_0 in size, and Fujiwara's bound holds for each.
     low = _root(weights[-1], weights[0], len(weights) - 1) * (1 - _SLACK)
     high = 2 * max(_root(w, weights[0], m) for m, w in enumerate(weights) if m) * (1 + _SLACK)
+    if not _LEAST < low <= high < 1 / _LEAST:
+        raise InputError(
+            "the spectral radius may be no double", field="weights", allowed="more alike weights"
+        )
     polynomial = flint.fmpz_poly(list(weights))
     simple = (polynomial // polynomial.gcd(polynomial.derivative())).coeffs()  # every root once
     leading = _likely_leading(weights)
@@ -146,7 +151,8 @@ def _root(numerator: int, denominator: int, degree: int) -> float:
     """``(numerator / denominator)^(1/degree)`` of whole numbers of any size, nearly."""
     if numerator == 0:
         return 0.0
-    return float(2 ** ((_log2(numerator) - _log2(denominator)) / degree))
+    exponent = (_log2(numerator) - _log2(denominator)) / degree
+    return float(2**exponent) if exponent < 1023 else math.inf
 
 
 def _log2(number: int) -> float:

@@ -77,10 +77,12 @@ def zeros_inside(
             return BallCount(0, 0, 0)
         walk = _first_round(flint, lambda: _times(flint, terms(), beside), terms, progress)
     walk.most_points = walk.points + most_halvings
-    while walk.pending and walk.bits <= most_bits and walk.points < walk.most_points:
-        with flint.ctx.workprec(walk.bits):
+    bits = walk.bits
+    while walk.pending and bits <= most_bits and walk.points < walk.most_points:
+        walk.bits = bits
+        with flint.ctx.workprec(bits):
             _halve(walk)
-        walk.bits *= 2 if walk.pending else 1
+        bits *= 2
     with flint.ctx.workprec(BITS):
         turns = (walk.turn / flint.arb.pi()).unique_fmpz()
     inside = None if walk.pending or turns is None else walk.centre + int(turns)

@@ -36,7 +36,7 @@ class SpeculationThreshold:
     ----------
     prompt
         A prompt that is stable while one token less is not; None if there is none up to
-        16,777,216, 0 if every prompt looked at is stable.
+        16,777,216, 0 if every prompt looked at is stable (always, if one iteration is all).
     estimate
         ``g μ³ / (2π² σ²)``: the mean–variance law in iterations, for completion times of mean μ
         and variance σ² and memory growing by g tokens per iteration (theory: section 5).
@@ -116,7 +116,9 @@ def speculation_threshold(
         return count_roots_outside(weights).outside == 0
 
     found: int | None = None
-    if math.isfinite(estimate):
+    if at_zero.weights.size == 1:
+        found, estimate = 0, 0.0
+    elif math.isfinite(estimate):
         found = _crossing(stable, max(1, round(min(estimate, MAX_PROMPT))))
     return SpeculationThreshold(found, estimate, mean, variance, at_zero.tokens)
 

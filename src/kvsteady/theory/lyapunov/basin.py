@@ -120,12 +120,12 @@ def validate(
 
 def clear_distance(certificate: LyapunovCertificate, rays: FloatArray) -> FloatArray:
     """How far one can go along each ray, shape ``(n, L − 1)``, before an eviction follows, in
-    lengths of the ray; infinite where none ever does.
+    lengths of the ray; infinite where none ever does. Where a million iterations do not settle it,
+    a distance that is surely clear.
     """
     form = _form(certificate)
     row = first_row(certificate.system.workload)
     rays = np.atleast_2d(np.asarray(rays, dtype=np.float64))
-    n = row.size
     n = row.size
     history = np.concatenate([rays[:, ::-1], np.zeros((len(rays), n))], axis=1)
     backwards = row[::-1]
@@ -140,6 +140,8 @@ def clear_distance(certificate: LyapunovCertificate, rays: FloatArray) -> FloatA
             history[:, place] = history[:, place - n : place] @ backwards
         deepest = np.maximum(deepest, -history[:, n:].min(axis=1))
         history[:, :n] = history[:, n:]
+    else:
+        deepest = np.maximum(deepest, reach)
     with np.errstate(divide="ignore"):
         distance: FloatArray = 1 / deepest
     return distance

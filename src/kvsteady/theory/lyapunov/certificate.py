@@ -56,7 +56,7 @@ class LyapunovCertificate:
     level
         θ: inside ``V ≤ θ`` no admission is ever negative, hence nobody ever evicted.
     decay
-        γ: ``V`` falls by ``γ²`` per iteration at least.
+        γ: ``V`` falls by ``γ²`` per iteration at least; aimed at, not proved, where UNPROVED.
     radius
         Spectral radius: what γ cannot be below.
     ball
@@ -85,7 +85,7 @@ class LyapunovCertificate:
     @property
     def half_life(self) -> float:
         """Iterations in which deviations, measured by ``√V``, halve at least; NaN without P."""
-        return math.log(2) / -math.log(self.decay) if self.decay > 0 else math.nan
+        return math.log(2) / -math.log(self.decay) if 0 < self.decay < 1 else math.nan
 
     def deviation(self, start: Cohorts) -> FloatArray:
         """``d`` of a state before an iteration, shape ``(L − 1,)``."""
@@ -156,7 +156,9 @@ def lyapunov(system: System, *, progress: Progress = silent) -> LyapunovCertific
         )
     row = first_row(load)
     # One root at 0 is possible in the limit only; a floor keeps C/γ bounded.
-    wanted = max(verdict.radius_high, 1e-3) ** _PATIENCE
+    # Close to the circle the enclosure of the radius may reach beyond it.
+    edge = min(verdict.radius_high, (1 + verdict.radius) / 2)
+    wanted = max(edge, 1e-3) ** _PATIENCE
     form = decaying_form(row, wanted, progress)
     decay = _proved_decay(row, form, wanted)
     level = _proved_level(row, form)

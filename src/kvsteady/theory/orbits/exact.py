@@ -60,9 +60,13 @@ def exact_end(system: System, start: Sequence[Fraction | int], *, limit: int = 2
     """
     prompt, output = one_class(system)
     limit = whole_number(limit, "limit", 1, 1_000_000)
-    before = [Fraction(mass) for mass in start]
+    allowed = f"{output} numbers of 0 or more"
+    try:
+        before = [Fraction(mass) for mass in start]
+    except (TypeError, ValueError, OverflowError) as error:  # words, NaN, infinity
+        raise InputError("not a start", field="start", allowed=allowed) from error
     if len(before) != output or min(before) < 0:
-        raise InputError("not a start", field="start", allowed=f"{output} numbers of 0 or more")
+        raise InputError("not a start", field="start", allowed=allowed)
     states = [fill(before, prompt, system.kv_tokens)]
     for t in range(1, limit + output):
         states.append(step(states[-1], prompt, system.kv_tokens))

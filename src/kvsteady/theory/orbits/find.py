@@ -162,7 +162,7 @@ def _find_whole(system: System, start: Cohorts | State | None, limit: int) -> Or
     if cycle.outcome is not Search.EXACT or cycle.turn is None:
         return OrbitSearch(Recurrence.NOT_FOUND, None, (), math.inf)
     orbit = IntegerOrbit(
-        f"cycle of whole requests, {cycle.period:,} iterations",
+        f"cycle of whole requests, period {cycle.period:,}",
         cycle.period,
         cycle.throughput,
         cycle.state,

@@ -30,6 +30,8 @@ _EPS = float(np.finfo(np.float64).eps)
 RECURS = 1e-7
 # Less room than this, relative to M, and rounding can move the cut.
 _TOUCH = 1e-9
+# The monodromy is a full matrix: at this size an hour of eigenvalues, and half a gigabyte.
+_MOST_COHORTS = 8192
 
 
 class OrbitStability(Enum):
@@ -138,7 +140,8 @@ def floquet(system: System, orbit: Orbit | Cohorts, period: int | None = None) -
     Raises
     ------
     InputError
-        A state that does not recur after ``period`` iterations, or multipliers beyond 1e308.
+        A state that does not recur after ``period`` iterations, multipliers beyond 1e308, or more
+        than 8,192 cohorts.
 
     Notes
     -----
@@ -191,6 +194,10 @@ def monodromy(section: Section, amplitude: FloatArray, cuts: IntArray) -> FloatA
     """
     weights, left_out = section.weights, pivot(section, amplitude)
     occupied = occupied_ages(amplitude, cuts)
+    if occupied.size > _MOST_COHORTS:
+        raise InputError(
+            f"{occupied.size:,} cohorts", field="orbit", allowed=f"{_MOST_COHORTS:,} at most"
+        )
     free = np.flatnonzero(occupied != left_out)
     spread = np.zeros((occupied.size, free.size))
     spread[free, np.arange(free.size)] = 1.0

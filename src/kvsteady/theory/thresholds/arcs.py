@@ -16,8 +16,10 @@ from typing import Any
 
 from kvsteady.theory.thresholds.curve import Values
 
-_SLACK = 2.0**-40  # covers the rounding of the bounds themselves where they are floats
-_FEW_EPS = 2.0**-48  # and of the middle values, relative to what they are made of
+# Where numbers are floats: covers the rounding of the bounds themselves, moduli (to a few thousand
+# units in the last place) included,
+_SLACK = 2.0**-40
+_FEW_EPS = 2.0**-48  # and that of the middle values, relative to what they are made of.
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,8 @@ def bounds(values: Values, second: Any, sine: Any, cosine: Any, half: Any) -> Ar
     clear = abs(value) - half * abs(slope) - half * half * bend / 2
     least = abs(D) - rD
     away = least - half * d1
+    if rD:
+        away = away - _SLACK * least
     ratio = N / D
     ratio1 = (N1 - ratio * D1) / D
     r0 = n0 / away

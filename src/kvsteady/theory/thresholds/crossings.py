@@ -2,7 +2,8 @@
 
 Half the circle is cut into arcs (the coefficients are real); an arc that may hold a crossing is
 halved until the range of prompts it can mean lies between two neighbouring whole numbers, or around
-a single one. Floating point with a bound on its rounding settles most of the arcs, balls the rest.
+a single one. Floating point with a proved bound on its rounding settles most of the arcs, balls the
+rest.
 `kvsteady.theory.thresholds.cleared` has the two stretches that need an argument of their own.
 
 F vanishes where ``q(u) = −s``, and q has no pole inside the unit circle of u, so the roots outside
@@ -27,14 +28,15 @@ from kvsteady.extras import import_extra
 from kvsteady.progress import Progress, silent
 from kvsteady.theory.thresholds.arcs import bounds, crossing_value
 from kvsteady.theory.thresholds.cleared import Cleared
-from kvsteady.theory.thresholds.curve import BallEvaluator, Curve, FloatEvaluator
+from kvsteady.theory.thresholds.curve import BallEvaluator, Curve, FloatEvaluator, turned
+from kvsteady.theory.thresholds.exact import crosses_exactly
 
 _AT_ONCE = 1 << 18
 _PER_TOKEN = 8  # arcs per token of the longest output to begin with
 _DEEPEST_FLOAT = 40
 _DEEPEST_BALL = 240
 _BITS = 192 + 2 * _DEEPEST_BALL
-_NARROW = 2.0**-30  # a range of prompts as narrow as this about a whole number is given to it
+_NARROW = 2.0**-20  # a range of prompts as narrow as this about a whole number is given to it
 _HUGE = 2.0**50  # floats beyond are not told from their neighbours
 
 BoolArray = npt.NDArray[np.bool_]
@@ -130,37 +132,38 @@ def _look(
 ) -> tuple[BoolArray, BoolArray]:
     """Which arcs are settled, and which only balls can settle."""
     middle = 2 * place + 1
-    angle = np.ldexp(middle.astype(np.float64), -level - 1) * (np.pi / 2)
+    cosine, sine = turned(middle, level + 2)
     half = math.pi / (2 << level) * (1 + 1e-12)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        arc = bounds(
-            evaluator.at(middle, level + 1), evaluator.second, np.sin(angle), np.cos(angle), half
-        )
+        arc = bounds(evaluator.at(middle, level + 1), evaluator.second, sine, cosine, half)
         sure = arc.away > 0
         low = np.where(sure, arc.middle - arc.reach, -np.inf)
         high = np.where(sure, arc.middle + arc.reach, np.inf)
         low, high = low - np.abs(low) * 1e-15, high + np.abs(high) * 1e-15
         below = np.floor(low)
         between = (below < low) & (high < below + 1) & (below >= 0) & (high < _HUGE)
+        near = np.rint(low)
+        upon = (np.abs(low - near) < _NARROW) & (np.abs(high - near) < _NARROW) & (high < _HUGE)
+        upon &= (near >= 0) & ~between
         empty = (arc.clear > 0) | (high < 0)
         hopeless: BoolArray = sure & (4 * arc.rounding > arc.reach)
-    between &= ~empty
-    ends = place[between]
+    placed: BoolArray = (between | upon) & ~empty
+    ends, prompt = place[placed], np.where(upon, near, below)[placed]
     first, last = _signs(evaluator, ends, level), _signs(evaluator, ends + 1, level)
     known = ~np.isnan(first + last)
-    rows = zip(below[between][known], (last - first)[known], strict=True)
-    for n, gained in rows:
-        found.between[int(n)] += int(gained)
-    unknown: BoolArray = between.copy()
-    unknown[between] = ~known
-    settled: BoolArray = (empty | between) & ~unknown
+    rows = zip(prompt[known], upon[placed][known], (last - first)[known], strict=True)
+    for n, exact, gained in rows:
+        (found.at if exact else found.between)[int(n)] += int(gained)
+    unknown: BoolArray = placed.copy()
+    unknown[placed] = ~known
+    settled: BoolArray = (empty | placed) & ~unknown
     return settled, unknown | (hopeless & ~settled)
 
 
 def _signs(evaluator: FloatEvaluator, place: IntArray, level: int) -> FloatArray:
     """Sign of E at the angles ``π place / 2^level``, NaN where rounding hides it."""
-    angle = np.ldexp(place.astype(np.float64), -level) * (np.pi / 2)
-    value, lost = crossing_value(evaluator.at(place, level), np.sin(angle), np.cos(angle))
+    cosine, sine = turned(place, level + 1)
+    value, lost = crossing_value(evaluator.at(place, level), sine, cosine)
     signs: FloatArray = np.where(np.abs(value) > lost, np.sign(value), np.nan)
     signs[place == 1 << level] = 0  # u = −1: everything is real
     return signs
@@ -180,10 +183,18 @@ def _by_balls(
         pi = flint.arb.pi()
 
         def sign(place: int, level: int) -> int:
-            angle = pi * place / (2 << level)
-            value, _ = crossing_value(evaluator.at(place, level), angle.sin(), angle.cos())
-            # An end that cannot be told from a crossing is one, and the arc beyond has it too.
-            return int(value > 0) - int(value < 0) if place < 1 << level else 0
+            bits = _BITS
+            while place < 1 << level:
+                with flint.ctx.workprec(bits):
+                    angle = flint.arb.pi() * place / (2 << level)
+                    value, _ = crossing_value(evaluator.at(place, level), angle.sin(), angle.cos())
+                    if value > 0 or value < 0:
+                        return 1 if value > 0 else -1
+                # An end that is a crossing itself is shared with the arc beyond.
+                if bits == _BITS and crosses_exactly(flint, curve, place, level):
+                    break
+                bits *= 2
+            return 0
 
         while left:
             k, level = left.pop()

@@ -14,8 +14,9 @@ from kvsteady.theory.tiers.choices import Choices
 from kvsteady.theory.tiers.search import smallest_radii
 from kvsteady.theory.tiers.sparse import Candidates
 
-# Candidates that one look around may hold.
-_AROUND = 4000
+# Candidates that one look around may hold; fewer where outputs are long and spectra slow.
+_AROUND, _LEAST_AROUND = 4000, 256
+_USUAL_OUTPUT = 1024
 _LOOKS = 30
 
 
@@ -41,27 +42,31 @@ def walk_lengths(
     tiers: Choices, keep: int, *, restarts: int, seed: int, progress: Progress = silent
 ) -> Walk:
     """From the given tiers and from random ones to the best design that differs in two lengths,
-    until none is better.
+    until none is better. Outputs beyond `_USUAL_OUTPUT` get fewer candidates and restarts.
     """
+    longest = tiers.workload.longest_output
+    around_most = max(_LEAST_AROUND, min(_AROUND, _AROUND * _USUAL_OUTPUT // longest))
+    restarts = max(1, restarts * _USUAL_OUTPUT // max(longest, _USUAL_OUTPUT))
     random = np.random.default_rng(seed)
     ends: dict[bytes, Point] = {}
     seen = evaluated = 0
     for trip in range(restarts + 1):
-        progress(trip, restarts + 1)
         place = [0] * len(tiers.lengths)
         if trip:
             place = [int(random.integers(len(allowed))) for allowed in tiers.lengths]
         here: Point | None = None
-        for _ in range(_LOOKS):
-            around = tiers.at_given_shares(_two_away(tiers, place))
-            found = smallest_radii(around, keep)
+        for look in range(_LOOKS):
+            progress(trip * _LOOKS + look, (restarts + 1) * _LOOKS)
+            around = tiers.at_given_shares(_two_away(tiers, place, around_most))
+            below = np.inf if here is None else here.verdict.radius
+            found = smallest_radii(around, keep, below=below)
             seen, evaluated = seen + len(around), evaluated + found.evaluated
             for index, verdict in found.best:
                 point = Point(around.output[index], tiers.tickets, verdict)
                 ends[point.output.tobytes()] = point
-            index, verdict = found.best[0]
-            if here is not None and not verdict.radius < here.verdict.radius:
+            if not found.best:
                 break
+            index, verdict = found.best[0]
             here = Point(around.output[index], tiers.tickets, verdict)
             place = [
                 int(np.flatnonzero(allowed == length)[0])
@@ -92,11 +97,11 @@ def walk_shares(tiers: Choices, start: Point, *, progress: Progress = silent) ->
     return Walk((here,), seen, evaluated)
 
 
-def _two_away(tiers: Choices, place: list[int]) -> IntArray:
+def _two_away(tiers: Choices, place: list[int], most: int) -> IntArray:
     """Designs that differ from this one in two lengths at most, itself first."""
     here = np.array([allowed[i] for allowed, i in zip(tiers.lengths, place, strict=True)])
     pairs = list(combinations(range(len(place)), 2)) or [(0, 0)]
-    each = max(3, int((_AROUND / len(pairs)) ** 0.5))
+    each = max(3, int((most / len(pairs)) ** 0.5))
     rows = [here[None]]
     for one, two in pairs:
         window = [_nearby(tiers.lengths[k], int(here[k]), each) for k in (one, two)]
