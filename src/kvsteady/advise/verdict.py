@@ -27,7 +27,7 @@ class Verdict(Enum):
     )
     UNDECIDED = (
         "undecided",
-        "Undecided: a root lies on the unit circle or too close to tell. Nothing grows or dies fast.",
+        "Undecided: a root is on the unit circle or too close to tell. Nothing grows or dies fast.",
     )
     SLOW = (
         "unstable-slow",
