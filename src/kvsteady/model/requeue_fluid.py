@@ -83,7 +83,7 @@ def _admit(law, capacity, ring, births, stack, clock, level, row):
         members = survival[age] * amplitude
         held = (weights[age] - survival[age]) * amplitude
         if fresh:
-            row[PROMPT_TOKENS] = amplitude * (share @ prompt)
+            row[PROMPT_TOKENS] = amplitude * (share * prompt).sum()
         else:
             row[RESUMED] += members
             row[RESUMED_TOKENS] += held

@@ -69,10 +69,10 @@ def exponents(weights, capacity, y, count, steps, every):
         level = step(weights, capacity, y, tangents)
         spread += math.log(weights[longest - 1] / weights[level])
         if t % every == every - 1 or t == steps - 1:
-            for n in range(count):  # Gram-Schmidt
+            for n in range(count):  # Gram-Schmidt; numba's @ would need SciPy
                 for m in range(n):
-                    tangents[n] -= (tangents[n] @ tangents[m]) * tangents[m]
-                length = math.sqrt(tangents[n] @ tangents[n])
+                    tangents[n] -= (tangents[n] * tangents[m]).sum() * tangents[m]
+                length = math.sqrt((tangents[n] * tangents[n]).sum())
                 tangents[n] /= length
                 if t >= first:
                     sums[n] += math.log(length)
