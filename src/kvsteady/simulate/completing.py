@@ -1,0 +1,62 @@
+"""Complete: tokens are delivered, prefills end, and who has all its output leaves."""
+# mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
+# mypy: disallow-untyped-calls=false, check-untyped-defs=false
+# (kernels: numba compiles each function for the types it is called with)
+
+from __future__ import annotations
+
+from kvsteady.simulate.arriving import free_slot, put_out, return_turn
+from kvsteady.simulate.decoding import begin_decoding, stop_decoding, tick, token_at
+from kvsteady.simulate.doors import left, release
+from kvsteady.simulate.kernel import kernel
+from kvsteady.simulate.lists import unlink
+from kvsteady.simulate.records import COMPLETED, DECODING, NONE
+from kvsteady.simulate.state import RUNNING
+
+
+@kernel
+def complete(engine, memory, s):
+    """End an iteration: the tick of those who decode, then the prefill chunks."""
+    clock = s.clock
+    if clock.ticking == 1:
+        clock.all_decode += clock.decoding
+        slot = tick(s)
+        while slot != NONE:
+            following = s.requests[slot].due_after
+            finish(engine, memory, s, slot)
+            slot = following
+    for i in range(clock.chunks):
+        _end_chunk(engine, memory, s, s.chunks[i].slot, s.chunks[i].tokens)
+    clock.all_prefill += clock.prefill_tokens
+
+
+@kernel
+def _end_chunk(engine, memory, s, slot, tokens):
+    """Add a chunk to a prefill; the last one brings a token, and the request decodes on."""
+    r = s.requests[slot]
+    r.computed += tokens
+    if r.computed < r.target:
+        return
+    token_at(s, slot, s.clock.now)
+    r.kept += 1
+    if r.kept == r.output:
+        finish(engine, memory, s, slot)
+    else:
+        begin_decoding(s, slot)
+
+
+@kernel
+def finish(engine, memory, s, slot):
+    """A request has its whole output: it leaves, and its memory is free."""
+    r, clock = s.requests[slot], s.clock
+    left(engine, s, slot)
+    release(memory, s, slot)
+    if r.state == DECODING:
+        stop_decoding(s, slot)
+    unlink(s, RUNNING, slot)
+    clock.completed += 1
+    clock.all_completed += 1
+    clock.all_output += r.output
+    put_out(s, slot, COMPLETED)
+    return_turn(s, r.follow, r.think)
+    free_slot(s, slot)

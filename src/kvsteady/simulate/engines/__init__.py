@@ -1,0 +1,1 @@
+"""Engines: one file each, named with the version whose decisions it reproduces."""

@@ -1,0 +1,1 @@
+"""Engines, one request at a time: what the kernels are compared with."""
