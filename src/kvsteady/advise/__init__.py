@@ -10,7 +10,6 @@ from kvsteady.advise.analysis import (
     EngineSettings,
     OrbitSummary,
     Proof,
-    Record,
     ResumeCost,
     RunCurves,
     RunSummary,
@@ -18,6 +17,13 @@ from kvsteady.advise.analysis import (
     WorkloadSummary,
     load_analysis,
 )
+from kvsteady.advise.engine_estimate import (
+    EngineEstimate,
+    EngineRun,
+    OnEngine,
+    estimate_engine,
+)
+from kvsteady.advise.record import Record
 from kvsteady.advise.tier_records import Cures, TierGain, TierReport, TierRow, load_tier_report
 from kvsteady.advise.tiers import compare_tiers
 from kvsteady.advise.verdict import Verdict
@@ -29,7 +35,10 @@ __all__ = [
     "Cures",
     "Curve",
     "Curves",
+    "EngineEstimate",
+    "EngineRun",
     "EngineSettings",
+    "OnEngine",
     "OrbitSummary",
     "Proof",
     "Record",
@@ -44,6 +53,7 @@ __all__ = [
     "WorkloadSummary",
     "check",
     "compare_tiers",
+    "estimate_engine",
     "load_analysis",
     "load_tier_report",
 ]

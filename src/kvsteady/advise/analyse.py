@@ -16,10 +16,13 @@ from kvsteady.advise.analysis import (
 )
 from kvsteady.advise.counsel import Findings, counsel
 from kvsteady.advise.curves import workload_curves
+from kvsteady.advise.engine_counsel import on_engine
+from kvsteady.advise.engine_estimate import OnEngine, estimate_engine
 from kvsteady.advise.experiments import run_experiments
 from kvsteady.advise.proof import proved
 from kvsteady.advise.settings import engine_settings
 from kvsteady.advise.verdict import decide
+from kvsteady.model.admission import Pace
 from kvsteady.model.system import System
 from kvsteady.model.trajectory import Averages
 from kvsteady.progress import Progress, silent
@@ -44,6 +47,7 @@ def check(
     memory_notes: Sequence[str] = (),
     seed: int = 0,
     certified: bool = False,
+    on: OnEngine | None = None,
     progress: Progress = silent,
 ) -> Analysis:
     """Find out whether greedy admission falls into an eviction cycle, what it costs, what to set.
@@ -61,6 +65,8 @@ def check(
     certified
         Prove on which side of the unit circle the roots lie; can take a minute for outputs of
         thousands of tokens.
+    on
+        An engine to run the workload on, greedy and capped, beside the theory.
     progress
         Called with iterations done and to do.
 
@@ -98,6 +104,10 @@ def check(
         whole_loss=max(0.0, 1 - whole.useful_tokens / balance.running),
         capped_evictions=_per_completion(capped),
     )
+    estimate = None
+    if on is not None:
+        cap = Pace(caps.steady, caps.steady + 1)
+        estimate = estimate_engine(system, on, cap, seed=seed, progress=progress)
     return Analysis(
         kvsteady_version=__version__,
         verdict=verdict.label,
@@ -136,10 +146,11 @@ def check(
             for orbit in pulse_family(system)
         ),
         runs=runs,
-        advice=counsel(found),
+        advice=(*counsel(found), *on_engine(estimate)),
         settings=engine_settings(system, balance, caps, act=found.act),
         curves=workload_curves(system.workload, modes, seen.curves),
         proof=proof,
+        engine=estimate,
     )
 
 

@@ -11,13 +11,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from kvsteady.advise.engine_estimate import EngineEstimate
+from kvsteady.advise.record import Record
 from kvsteady.errors import InputError
 
 SCHEMA_VERSION = 1
-
-
-class Record(msgspec.Struct, frozen=True):
-    """Base of everything saved: frozen, fields by name; a reader passes over unknown ones."""
 
 
 class WorkloadSummary(Record, frozen=True):
@@ -161,7 +159,7 @@ class Analysis(Record, frozen=True, kw_only=True):
     Rates are requests per iteration. ``restart_loss`` is the share of the equilibrium's output
     tokens that greedy admission loses in the fluid model when evictions lose progress
     (`restart`); what they cost where progress is kept stands under ``resume``. ``proof`` is there
-    if one was asked for, and then the verdict rests on it.
+    if one was asked for, and then the verdict rests on it; ``engine`` if one was named.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -198,6 +196,7 @@ class Analysis(Record, frozen=True, kw_only=True):
     settings: tuple[EngineSettings, ...]
     curves: Curves
     proof: Proof | None = None
+    engine: EngineEstimate | None = None
 
     def to_json(self) -> bytes:
         """One JSON object, indented, in the field order above."""

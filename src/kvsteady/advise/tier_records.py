@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from kvsteady.advise.analysis import Advice, Record
+from kvsteady.advise.analysis import Advice
+from kvsteady.advise.record import Record
 from kvsteady.errors import InputError
 
 TIERS_SCHEMA_VERSION = 1

@@ -58,6 +58,7 @@ def key_numbers(analysis: Analysis) -> tuple[Fact, ...]:
         _worst(analysis),
         _restart(analysis),
         _resume(analysis),
+        *_engine(analysis),
         Fact(
             "Rate cap",
             quantity(analysis.rate_cap),
@@ -185,3 +186,25 @@ def _resume(analysis: Analysis) -> Fact:
         f"where generated tokens are kept; {quantity(each, 3)} evictions per completion; "
         f"{analysis.resume.source}",
     )
+
+
+def _engine(analysis: Analysis) -> tuple[Fact, ...]:
+    estimate = analysis.engine
+    if estimate is None:
+        return ()
+    return tuple(
+        Fact(
+            f"{estimate.engine}, {name}",
+            share(run.recomputed_share),
+            "of computed tokens recomputed",
+            f"{run.outcome}; {quantity(run.preemptions_per_completion or 0.0, 3)} preemptions per "
+            f"completion, {quantity(run.output_tokens_per_second)} output tokens/s, ITL p50 "
+            f"{_ms(run.itl_p50_ms)}, p99 {_ms(run.itl_p99_ms)}; {estimate.eviction}, "
+            f"{estimate.time}",
+        )
+        for name, run in (("greedy", estimate.greedy), ("capped", estimate.capped))
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "unknown" if value is None else f"{quantity(value, 3)} ms"

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from kvsteady.advise.analysis import Record
+from kvsteady.advise.record import Record
 from kvsteady.errors import InputError
 
 SCHEMA_VERSION = 1

@@ -1,0 +1,20 @@
+"""Iteration times from a recorded run, and how well they predict the rest of it."""
+
+from __future__ import annotations
+
+from kvsteady.simulate.fit.compare import Errors, compare
+from kvsteady.simulate.fit.fit import TimeFit, fit_time
+from kvsteady.simulate.fit.recorded import RecordedRun, read_recorded
+from kvsteady.simulate.fit.replay import Replay, Replayed, replay_on
+
+__all__ = [
+    "Errors",
+    "RecordedRun",
+    "Replay",
+    "Replayed",
+    "TimeFit",
+    "compare",
+    "fit_time",
+    "read_recorded",
+    "replay_on",
+]

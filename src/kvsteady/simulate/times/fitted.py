@@ -1,0 +1,106 @@
+"""Iteration times that come with the package, each with its source.
+
+One file in ``fitted/`` per model, GPU and engine: either coefficients, fitted to a recorded
+run, or a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+import msgspec
+
+from kvsteady.arrays import frozen_floats
+from kvsteady.errors import InputError, shown
+from kvsteady.simulate.times.form import TimeForm
+from kvsteady.simulate.times.linear import LinearTime
+from kvsteady.simulate.times.protocol import TabledTime
+
+_FOLDER = files(__package__).joinpath("fitted")
+
+#: What can be asked of `fitted_time`: the model, then the GPU (2x: tensor parallel over two).
+FITTED: tuple[str, ...] = tuple(
+    sorted(entry.name[:-5] for entry in _FOLDER.iterdir() if entry.name.endswith(".json"))
+)
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    prefill: list[float]
+    decode: list[float]
+    kv: list[float]
+    seconds: list[list[list[float]]]
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    model: str
+    gpu: str
+    tensor_parallel: int
+    engine: str
+    source: str
+    licence: str
+    notes: list[str]
+    linear: dict[str, float] | None = None
+    table: _Table | None = None
+
+
+@dataclass(frozen=True)
+class FittedTime:
+    """Iteration time of one model on one GPU under one engine, as measured.
+
+    Parameters
+    ----------
+    model, gpu, tensor_parallel, engine
+        What was measured, on how many GPUs.
+    source, licence
+        Where the measurements are from, and under which licence they are published.
+    notes
+        How good it is, and over which range.
+    time
+        The coefficients, or the table.
+    """
+
+    model: str
+    gpu: str
+    tensor_parallel: int
+    engine: str
+    source: str
+    licence: str
+    notes: tuple[str, ...]
+    time: LinearTime | TabledTime
+
+    def form(self) -> TimeForm:
+        """That of the coefficients or of the table."""
+        return self.time.form()
+
+
+def fitted_time(name: str) -> FittedTime:
+    """Return an iteration time that comes with the package.
+
+    Raises
+    ------
+    InputError
+        If ``name`` is not one of `FITTED`.
+    """
+    if name not in FITTED:
+        raise InputError(f"no times of {shown(name)}", field="time", allowed=", ".join(FITTED))
+    entry = msgspec.json.decode(_FOLDER.joinpath(f"{name}.json").read_bytes(), type=_Entry)
+    return FittedTime(
+        model=entry.model,
+        gpu=entry.gpu,
+        tensor_parallel=entry.tensor_parallel,
+        engine=entry.engine,
+        source=entry.source,
+        licence=entry.licence,
+        notes=tuple(entry.notes),
+        time=_table(entry.table) if entry.table else LinearTime(**(entry.linear or {})),
+    )
+
+
+def _table(table: _Table) -> TabledTime:
+    return TabledTime(
+        frozen_floats(table.prefill),
+        frozen_floats(table.decode),
+        frozen_floats(table.kv),
+        frozen_floats(table.seconds),
+    )
