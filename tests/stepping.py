@@ -12,7 +12,7 @@ from kvsteady.simulate.integrity import check_integrity, walk
 from kvsteady.simulate.load import Feed, arrivals
 from kvsteady.simulate.machine import Machine
 from kvsteady.simulate.records import DECODING, FREE, WAITING
-from kvsteady.simulate.state import RUNNING
+from kvsteady.simulate.state import RUNNING, State
 from kvsteady.simulate.state import WAITING as QUEUE
 from kvsteady.simulate.times.form import TimeForm, rows_form
 
@@ -50,10 +50,15 @@ def feed_of(requests: list[dict[str, Any]], **options: Any) -> Feed:
     )
 
 
+def present(state: State) -> Any:
+    """The rows of all requests in the engine."""
+    return state.requests[state.requests["state"] != FREE]
+
+
 def step(machine: Machine, check: bool = True) -> Step | None:
     """Run one iteration and say what it did; None where there is nothing more to do."""
     state = machine.state
-    before = {int(r["id"]): int(r["state"]) for r in state.requests if r["state"] != FREE}
+    before = {int(r["id"]): int(r["state"]) for r in present(state)}
     machine.flush()
     iteration = int(machine.clock["iteration"])
     why = machine.run(1)
@@ -69,7 +74,7 @@ def step(machine: Machine, check: bool = True) -> Step | None:
         for chunk in state.chunks[: clock["chunks"]]
     }
     finished = {int(row["id"]) for row in state.outbox[: clock["out"]] if row["status"] == 0}
-    after = {int(r["id"]): r for r in requests if r["state"] != FREE}
+    after = {int(r["id"]): r for r in present(state)}
     tokens = dict(chunks)
     if clock["ticking"]:
         for name, r in after.items():

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from kvsteady.simulate.arriving import free_slot, put_out, return_turn
-from kvsteady.simulate.decoding import begin_decoding, stop_decoding, tick, token_at
-from kvsteady.simulate.doors import left, release
+from kvsteady.simulate.decoding import begin_decoding, held, stop_decoding, tick, token_at
+from kvsteady.simulate.doors import hold, left, release, settle
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import unlink
-from kvsteady.simulate.records import COMPLETED, DECODING, NONE
+from kvsteady.simulate.records import COMPLETED, DECODING, LEAVING, NONE, WAITING
 from kvsteady.simulate.state import RUNNING
+from kvsteady.simulate.state import WAITING as QUEUE
 
 
 @kernel
@@ -23,10 +24,11 @@ def complete(engine, memory, s):
         slot = tick(s)
         while slot != NONE:
             following = s.requests[slot].due_after
-            finish(engine, memory, s, slot)
+            _end(engine, memory, s, slot)
             slot = following
     for i in range(clock.chunks):
         _end_chunk(engine, memory, s, s.chunks[i].slot, s.chunks[i].tokens)
+    settle(memory, s)
     clock.all_prefill += clock.prefill_tokens
 
 
@@ -40,9 +42,41 @@ def _end_chunk(engine, memory, s, slot, tokens):
     token_at(s, slot, s.clock.now)
     r.kept += 1
     if r.kept == r.output:
-        finish(engine, memory, s, slot)
+        _end(engine, memory, s, slot)
     else:
         begin_decoding(s, slot)
+
+
+@kernel
+def _end(engine, memory, s, slot):
+    """A request has its last token: it leaves, at once or when the engine hears of it."""
+    r, clock = s.requests[slot], s.clock
+    if clock.late == 0:
+        finish(engine, memory, s, slot)
+        return
+    r.blocks = -(-held(s, slot) // clock.block)
+    if r.state == DECODING:
+        stop_decoding(s, slot)
+    r.state = LEAVING
+    r.kept = r.output - 1  # as far as the engine knows
+    r.due_after = clock.first_leaving if clock.leaving > 0 else NONE
+    clock.first_leaving = slot
+    clock.leaving += 1
+
+
+@kernel
+def hear(engine, memory, s):
+    """Let those go who completed in the iteration before, also from the queue if evicted since."""
+    clock = s.clock
+    while clock.leaving > 0:
+        slot = clock.first_leaving
+        r = s.requests[slot]
+        clock.first_leaving = r.due_after
+        clock.leaving -= 1
+        if r.state == LEAVING:
+            hold(memory, s, slot, r.computed)  # a block that its last token filled is known now
+        r.kept = r.output
+        finish(engine, memory, s, slot)
 
 
 @kernel
@@ -50,10 +84,11 @@ def finish(engine, memory, s, slot):
     """A request has its whole output: it leaves, and its memory is free."""
     r, clock = s.requests[slot], s.clock
     left(engine, s, slot)
-    release(memory, s, slot)
+    if r.state != WAITING:
+        release(memory, s, slot)
     if r.state == DECODING:
         stop_decoding(s, slot)
-    unlink(s, RUNNING, slot)
+    unlink(s, QUEUE if r.state == WAITING else RUNNING, slot)
     clock.completed += 1
     clock.all_completed += 1
     clock.all_output += r.output

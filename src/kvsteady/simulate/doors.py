@@ -20,23 +20,40 @@ Code = TypeVar("Code", bound=Callable[..., Any])
 
 
 class Door:
-    """Registers code by class for one kernel function."""
+    """Registers code by class for one kernel function; ``otherwise`` is for those without."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], otherwise: Callable[..., Any] | None = None
+    ) -> None:
         self.name = function.__name__
-        self.codes: dict[type, Callable[..., Any]] = {}
+        self.codes: dict[Any, Callable[..., Any]] = {}
 
         def choose(first: Any, *rest: Any) -> Callable[..., Any]:
             kind = getattr(first, "instance_class", None)
-            if kind not in self.codes:
+            code = self.codes.get(kind, otherwise)
+            if code is None:
                 raise TypingError(f"no code for {self.name}() of {kind or first}")
-            return self.codes[kind]
+            return code
 
         options = {"_nrt": False, "error_model": "numpy"}  # as `kernel`
         overload(function, jit_options=options, strict=False)(choose)
 
     def of(self, kind: type) -> Callable[[Code], Code]:
-        """Register the decorated function for first arguments of class ``kind``."""
+        """Register the decorated function for first arguments of class ``kind``.
+
+        Raises
+        ------
+        TypeError
+            If numba would take it for a class that is registered already: it converts tuples whose
+            fields are all of one type into each other, whatever their names.
+        """
+        fields = list(kind.__annotations__.values())
+        for other in self.codes:
+            if len(set(fields)) == 1 and fields == list(other.__annotations__.values()):
+                raise TypeError(
+                    f"{self.name}: numba would take {kind.__qualname__} of {kind.__module__} for "
+                    f"that of {other.__module__}; give it another field, or one of another type"
+                )
 
         def put(code: Code) -> Code:
             self.codes[kind] = code
@@ -80,6 +97,28 @@ def release(memory: Any, s: Any, slot: int) -> None:
     raise NotImplementedError
 
 
+def settle(memory: Any, s: Any) -> None:
+    """Hear that all who completed in this iteration were released; most memories need not."""
+    raise NotImplementedError
+
+
+def eager(memory: Any) -> bool:
+    """Whether it matters in which order blocks are taken.
+
+    Where it does and memory is short, `hold` is called for each who decodes, in the engine's order;
+    `hold_tick` takes nothing twice.
+    """
+    raise NotImplementedError
+
+
+def _no_matter(memory: Any, s: Any) -> None:
+    return
+
+
+def _no(memory: Any) -> bool:
+    return False
+
+
 schedule_of = Door(schedule).of
 left_of = Door(left).of
 hits_of = Door(hits).of
@@ -87,3 +126,5 @@ fits_of = Door(fits).of
 hold_of = Door(hold).of
 hold_tick_of = Door(hold_tick).of
 release_of = Door(release).of
+settle_of = Door(settle, _no_matter).of
+eager_of = Door(eager, _no).of

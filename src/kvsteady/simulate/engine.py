@@ -48,6 +48,7 @@ class Engine(Protocol):
         """How blocks are kept: `Counted`, or a pool with a prefix cache.
 
         With arrays per request, the class has a method ``grown(slots)`` that returns it with more
-        room; habits may have one too.
+        room; habits may have one too. A memory that keeps track of content has ``fitted(key_tokens,
+        largest_request, block_size)``, which returns it for the load of a run.
         """
         ...

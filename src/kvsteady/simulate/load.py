@@ -25,6 +25,9 @@ class Feed:
         Bounds on the tokens of any request, turns included.
     total
         Requests in all, for a progress bar; None where there is no end.
+    smallest_prompt
+        A bound from below on any prompt: how many could be admitted at once, where requests come
+        on demand and nothing is shared.
     on_demand
         True: a queue that never empties; times are ignored.
     clients
@@ -37,17 +40,21 @@ class Feed:
         ``key_count`` from row ``keys`` on; see `kvsteady.simulate.prefix`.
     key_tokens
         Tokens that one key stands for; 0 where nothing is shared.
+    pushed
+        True: a router brings the rows (`Machine.push`), and ``batches`` is empty.
     """
 
     batches: Iterator[Any]
     largest_output: int
     largest_prompt: int
     total: int | None = None
+    smallest_prompt: int = 0
     on_demand: bool = False
     clients: int = 0
     turns: Any = field(default_factory=lambda: np.zeros(0, dtype=records.ARRIVAL))
     keys: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     key_tokens: int = 0
+    pushed: bool = False
 
 
 class Load(Protocol):

@@ -63,6 +63,8 @@ class Machine:
     ) -> None:
         if feed is not None:
             largest_output, largest_prompt = feed.largest_output, feed.largest_prompt
+        if hasattr(engine, "longest_decode"):
+            largest_output = engine.longest_decode(largest_prompt, largest_output)
         blocks = kv_tokens // engine.block_size
         self.engine = engine
         self.state = new_state(
@@ -76,7 +78,7 @@ class Machine:
         self._time = time.form()
         self._finished, self._iterations = finished, iterations
         self._batches: Iterator[Any] = iter(()) if feed is None else feed.batches
-        self._pushed = feed is None
+        self._pushed = feed is None or feed.pushed
         self._pending = np.zeros(0, dtype=records.ARRIVAL)
         self.clock["log_every"] = log_every
         set_pace(self.state, pace.rate, pace.depth)
@@ -84,14 +86,21 @@ class Machine:
             self._connect(feed, blocks)
         self.habits = engine.habits()
         self.memory = engine.memory(blocks, self.slots)
+        if hasattr(self.memory, "fitted"):
+            self.memory = self.memory.fitted(
+                0 if feed is None else feed.key_tokens,
+                largest_prompt + largest_output,
+                engine.block_size,
+            )
 
     def _connect(self, feed: Feed, blocks: int) -> None:
         state = self.state._replace(turns=feed.turns, keys=feed.keys)
         # The scheduler sees a queue as long as it could admit from in one iteration.
         wanted = 1024
         if feed.on_demand:
-            self.clock["backlog"] = blocks + 1
-            wanted = 2 * (blocks + 1)
+            least = -(-max(feed.smallest_prompt, 1) // self.engine.block_size)
+            self.clock["backlog"] = blocks // least + 1
+            wanted = 2 * (blocks // least + 1)
         if feed.on_demand or feed.clients:
             self.clock["horizon"] = math.inf
         self.clock["clients"] = 1 if feed.clients else 0
@@ -140,14 +149,17 @@ class Machine:
     def flush(self) -> None:
         """Hand the rows that are complete to the sinks."""
         clock, state = self.clock, self.state
+        # A row leaves the books before it is handed over: an interrupt hands none over twice.
         if clock["out"]:
-            self._finished(state.outbox[: clock["out"]].copy())
+            rows = state.outbox[: clock["out"]].copy()
             clock["out"] = 0
+            self._finished(rows)
         if clock["logged"]:
-            self._iterations(state.log[: clock["logged"]].copy())
+            rows = state.log[: clock["logged"]].copy()
             # The row in the making moves to the front.
             state.log[0] = state.log[clock["logged"] % state.log.size]
             clock["logged"] = 0
+            self._iterations(rows)
 
     def _grow(self) -> None:
         self.state = more_slots(self.state, self.slots)

@@ -40,6 +40,8 @@ def admit(s, slot, computed):
     r.target = r.prompt + r.kept
     r.computed = computed
     r.state = PREFILLING
+    # An engine that knows of KV computed elsewhere has it in hand; others run through it for free.
+    r.loaded = 0 if computed > 0 else min(r.loaded, r.target - 1)
     # What an eviction threw out and the cache does not hold is computed again.
     again = max(min(r.lost, r.target) - computed, 0) if r.lost > 0 else 0
     r.lost = 0
@@ -54,8 +56,12 @@ def prefill(s, slot, tokens):
     chunk = s.chunks[clock.chunks]
     chunk.slot, chunk.tokens = slot, tokens
     clock.chunks += 1
-    clock.prefill_tokens += tokens
-    clock.prefill_pairs += tokens * (r.computed + 0.5 * tokens)
+    here = tokens
+    if r.loaded > 0:
+        here -= min(tokens, r.loaded)
+        r.loaded -= tokens - here
+    clock.prefill_tokens += here
+    clock.prefill_pairs += here * (r.computed + tokens - 0.5 * here)
 
 
 @kernel
@@ -81,6 +87,7 @@ def evict(memory, s, slot, name):
     unlink(s, name, slot)
     r.state = WAITING
     r.preemptions += 1
+    r.loaded = 0
     clock.preempted += 1
     if clock.eviction == SWAP:
         clock.swapped_tokens += tokens
@@ -105,6 +112,7 @@ def give_back(s, slot):
 @kernel
 def hold_back(s, slot):
     """Keep a request that decodes from the coming tick; it stays in memory and in its list."""
+    s.requests[slot].blocks = -(-held(s, slot) // s.clock.block)
     stop_decoding(s, slot)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 NONE = -1
 
 # Where a request stands (`REQUEST.state`).
-FREE, WAITING, PREFILLING, DECODING, HELD = range(5)
+FREE, WAITING, PREFILLING, DECODING, HELD, LEAVING = range(6)
 
 # How a request left (`LEFT.status`).
 COMPLETED, REJECTED = range(2)
@@ -133,6 +133,11 @@ CLOCK = np.dtype(
         ("offsets", "i8"),  # sum of their offsets
         ("last_tick", "f8"),  # when the last tick ended
         ("youngsters", "i8"),  # filled part of `State.young`
+        # 1: the engine schedules an iteration before it hears who completed in the one before, who
+        # are LEAVING meanwhile, `leaving` in number; set by the engine
+        ("late", "i8"),
+        ("leaving", "i8"),
+        ("first_leaving", "i8"),  # linked by `due_after`
         # this iteration, set by the engine's schedule
         ("ticking", "i8"),  # 1: everyone that decodes gains a token
         ("chunks", "i8"),  # filled part of `State.chunks`

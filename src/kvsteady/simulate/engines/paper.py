@@ -78,9 +78,10 @@ def _schedule(engine, memory, s):
             break
         hold(memory, s, slot, tokens + 1)
         following = r.after
-        admit(s, slot, tokens)
-        s.clock.prefill_tokens += tokens
-        s.clock.prefill_pairs += 0.5 * tokens * tokens
+        admit(s, slot, 0)
+        loaded, r.loaded, r.computed = r.loaded, 0, tokens
+        s.clock.prefill_tokens += tokens - loaded
+        s.clock.prefill_pairs += 0.5 * (tokens * tokens - loaded * loaded)
         begin_decoding(s, slot)
         slot = following
 
