@@ -1,0 +1,1 @@
+"""What comes of a run: records as tables, and numbers."""

@@ -1,0 +1,9 @@
+"""A run in a YAML file: what may stand in it, how it is read, and the scenario it describes."""
+
+from kvsteady.simulate.runfile import schema
+from kvsteady.simulate.runfile.build import Found, build
+from kvsteady.simulate.runfile.read import read_run, read_scenario
+from kvsteady.simulate.runfile.schema import RunFile
+from kvsteady.simulate.runfile.tree import plain_value
+
+__all__ = ["Found", "RunFile", "build", "plain_value", "read_run", "read_scenario", "schema"]

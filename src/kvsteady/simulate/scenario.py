@@ -1,0 +1,76 @@
+"""What to simulate: replicas, a load, a router, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from kvsteady.errors import InputError, shown
+from kvsteady.simulate.fleet.replica import Replica
+from kvsteady.simulate.fleet.router import Router
+from kvsteady.simulate.fleet.stop import Stop
+from kvsteady.simulate.load import Load
+from kvsteady.simulate.results.objectives import Objectives, is_number
+from kvsteady.workload.ranges import whole_number
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A run, described; `kvsteady.simulate.simulate` runs it.
+
+    Parameters
+    ----------
+    load
+        Where requests come from.
+    replicas
+        One or more engines with their memory and speed.
+    router
+        Which replica a request goes to; needed with more than one.
+    stop
+        When the run ends, if not with its load.
+    warm_up, warm_up_iterations
+        Simulated seconds and iterations (of each replica) before measuring begins.
+    objectives
+        What a good request is, for goodput.
+    log_every
+        Iterations that one row of ``iterations.parquet`` stands for.
+    name, load_name
+        What to call the run and its load; by default the kind of load.
+
+    Raises
+    ------
+    InputError
+        No replica, or an option out of its range.
+    """
+
+    load: Load
+    replicas: tuple[Replica, ...]
+    router: Router | None = None
+    stop: Stop = field(default_factory=Stop)
+    warm_up: float = 0.0
+    warm_up_iterations: int = 0
+    objectives: Objectives = field(default_factory=Objectives)
+    log_every: int = 1
+    name: str = ""
+    load_name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.replicas:
+            raise InputError("no replica given", field="replicas", allowed="one or more")
+        if not is_number(self.warm_up) or not 0 <= self.warm_up < math.inf:
+            raise InputError(
+                f"{shown(self.warm_up)} is out of range",
+                field="warm_up",
+                allowed="seconds, at least 0",
+            )
+        whole_number(self.warm_up_iterations, "warm_up_iterations", 0, 2**62)
+        whole_number(self.log_every, "log_every", 1, 2**31)
+
+    @property
+    def replica_names(self) -> list[str]:
+        """The replicas' titles, numbered where they would be alike."""
+        titles = [replica.title for replica in self.replicas]
+        return [
+            f"{title} #{number}" if titles.count(title) > 1 else title
+            for number, title in enumerate(titles)
+        ]

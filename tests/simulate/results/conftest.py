@@ -1,0 +1,1 @@
+"""Standing here puts this folder on the path: ``import by_hand``."""
