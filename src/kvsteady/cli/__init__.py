@@ -14,8 +14,8 @@ _LONGEST = 400
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit.
 
-    Exit codes: 0 done, 1 the verdict is what --fail-on names, 2 bad input or a file that cannot
-    be written, 70 a fault of kvsteady itself, 130 interrupted.
+    Exit codes: 0 done, 1 the verdict or outcome is what --fail-on names, 2 bad input or a file
+    that cannot be written, 70 a fault of kvsteady itself, 130 interrupted.
     """
     try:
         # Imported here, so that an early Ctrl-C ends like a late one.

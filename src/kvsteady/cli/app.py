@@ -26,7 +26,8 @@ app = App(
 )
 _traffic = Group("Traffic, one of", sort_key=0)
 _memory = Group("Memory, one of", sort_key=1)
-_output = Group("Output", sort_key=2)
+_engine = Group("Engine to try", sort_key=2)
+_output = Group("Output", sort_key=3)
 
 Concern = Literal["noisy", "undecided", "unstable-slow", "unstable-mild", "metastable", "unstable"]
 
@@ -52,6 +53,8 @@ def check(
     kv_dtype: Annotated[str | None, Parameter(group=_memory)] = None,
     overhead: Annotated[str | None, Parameter(group=_memory)] = None,
     block_size: Annotated[int, Parameter(group=_memory, show_default=True)] = 16,
+    engine: Annotated[str | None, Parameter(group=_engine)] = None,
+    time: Annotated[str, Parameter(group=_engine, show_default=True)] = sources.TIME,
     certify: Annotated[bool, Parameter(group=_output)] = False,
     json: Annotated[bool, Parameter(group=_output)] = False,
     html: Annotated[Path | None, Parameter(group=_output)] = None,
@@ -101,6 +104,12 @@ def check(
         Memory per GPU for activations, graphs and the rest; 3GiB if left out.
     block_size
         Tokens per KV block.
+    engine
+        Also run the workload on vllm, sglang, tensorrt-llm, transformers, vidur-vllm,
+        vidur-sarathi or paper with an endless queue, greedy and capped: recomputed tokens, time
+        between tokens, tokens per second.
+    time
+        What its iterations take: a model and GPU from kvsteady.simulate.times.FITTED.
     certify
         Prove the verdict on the spectrum by exact arithmetic.
     json
@@ -145,12 +154,14 @@ def check(
         overhead=overhead,
         block_size=block_size,
     )
+    on = None if engine is None else sources.on_engine(engine, time, block_size)
     with Bar("Running the model", errors) as bar:
         analysis = analyse(
             System(load, held.kv_tokens, block_size),
             memory_notes=held.notes,
             seed=seed,
             certified=certify,
+            on=on,
             progress=bar,
         )
     if html is not None:
@@ -197,6 +208,11 @@ app.command(
     "kvsteady.cli.tiers:tiers",
     name="tiers",
     help="Find output lengths near the given tiers that evict less, and say if that is worth it.",
+)
+app.command(
+    "kvsteady.cli.simulate:simulate",
+    name="simulate",
+    help="Run an engine request by request, in simulated time: throughput, latencies, evictions.",
 )
 app.command(
     "kvsteady.cli.reproduce:reproduce",

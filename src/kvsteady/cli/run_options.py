@@ -1,0 +1,202 @@
+"""Options of ``kvsteady simulate`` to the scenario that they describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kvsteady.cli import sources
+from kvsteady.errors import InputError, shown
+from kvsteady.progress import Progress
+
+if TYPE_CHECKING:
+    from kvsteady.simulate.scenario import Scenario
+
+_OPTION = "NAME=VALUE, as in max_num_seqs=256"
+_LINEAR = "linear:TERM=SECONDS,…, as in linear:iteration=0.02,kv_read=4e-8"
+
+
+def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenario:
+    """Make the scenario from the options, given by the names of `simulate`'s parameters.
+
+    Raises
+    ------
+    InputError
+        An option that is missing, does not go with another, or is out of range.
+    """
+    from kvsteady.simulate.runfile import Found, build, schema
+
+    workload = sources.workload(
+        classes=flags["classes"],
+        trace=flags["trace"],
+        trace_format=flags["trace_format"],
+        columns=flags["columns"],
+        preset_name=flags["preset"],
+        prompt=flags["prompt"],
+        output=flags["output"],
+        max_tokens=flags["max_tokens"],
+        progress=progress,
+    )
+
+    def kv_tokens(block_size: int) -> int:
+        return sources.memory(
+            kv_tokens=flags["kv_tokens"],
+            # With --kv-tokens the model is that of a roofline.
+            model=None if flags["kv_tokens"] is not None else flags["model"],
+            gpu_memory=flags["gpu_memory"],
+            utilisation=flags["gpu_memory_utilization"],
+            tensor_parallel=None if flags["kv_tokens"] is not None else flags["tensor_parallel"],
+            pipeline_parallel=flags["pipeline_parallel"],
+            weights_memory=flags["weights_memory"],
+            kv_dtype=flags["kv_dtype"],
+            overhead=flags["overhead"],
+            block_size=block_size,
+        ).kv_tokens
+
+    trace, model = flags["trace"], flags["model"]
+    described = schema.RunFile(
+        workload=schema.WorkloadPart(
+            trace=None if trace is None else str(trace),
+            format=flags["trace_format"],
+            columns=flags["columns"],
+            max_tokens=flags["max_tokens"],
+        ),
+        load=_load_of(flags),
+        requests=flags["requests"],
+        engine=schema.EnginePart(flags["engine"] or "vllm", _options(flags["option"])),
+        memory=schema.MemoryPart(
+            model=None if model is None else str(model),
+            tensor_parallel=flags["tensor_parallel"] or 1,
+            weights_memory=flags["weights_memory"],
+        ),
+        time=_time(flags["time"], flags["gpu"]),
+        eviction=flags["eviction"],
+        rate_cap=_rate_cap(flags["rate_cap"]),
+        replicas=1 if flags["replicas"] is None else flags["replicas"],
+        router=flags["router"],
+        stop=schema.StopPart(flags["seconds"], flags["iterations"]),
+        warm_up=flags["warm_up"] or 0.0,
+        seed=seed,
+    )
+    return build(described, found=Found(workload, kv_tokens), progress=progress)
+
+
+def _load_of(flags: dict[str, Any]) -> Any:
+    """The load as a run file would have it; None for the usual one of the workload."""
+    from kvsteady.simulate.runfile import schema
+
+    rate, clients, burst = flags["rate"], flags["clients"], flags["burst"]
+    kind = flags["load"] or _implied(flags)
+    needed: dict[str, dict[str, Any]] = {
+        "poisson": {"rate": rate},
+        "gamma": {"rate": rate},
+        "closed": {"clients": clients},
+        "burst": {"rate": rate, "burst": burst},
+    }
+    for name, value in needed.get(kind or "", {}).items():
+        if value is None:
+            raise InputError(f"--{name} is missing", allowed=f"--{name} with --load {kind}")
+    takes = {
+        "rate": ("poisson", "gamma", "trace", "burst"),
+        "cv": ("gamma",),
+        "clients": ("closed",),
+        "think": ("closed",),
+        "burst": ("burst",),
+    }
+    for name, kinds in takes.items():
+        if flags[name] is not None and kind not in kinds:
+            raise InputError(
+                f"--{name} does not go with --load {kind or 'saturated'}",
+                allowed=f"with --load {' or '.join(kinds)}",
+            )
+    match kind:
+        case "saturated":
+            return schema.SaturatedPart()
+        case "poisson":
+            return schema.PoissonPart(rate)
+        case "gamma":
+            return schema.GammaPart(rate, 2.0 if flags["cv"] is None else flags["cv"])
+        case "trace":
+            return schema.TracePart(rate)
+        case "closed":
+            return schema.ClosedPart(clients, flags["think"] or 0.0)
+        case "at-once":
+            return schema.AtOncePart()
+        case "burst":
+            return schema.BurstPart(rate, *_burst(burst))
+    return None
+
+
+def _implied(flags: dict[str, Any]) -> str | None:
+    if flags["burst"] is not None:
+        return "burst"
+    if flags["clients"] is not None:
+        return "closed"
+    if flags["cv"] is not None:
+        return "gamma"
+    if flags["rate"] is not None:
+        return "poisson" if flags["trace"] is None else "trace"
+    return None
+
+
+def _burst(text: str) -> tuple[int, float]:
+    size, _, at = text.partition("@")
+    try:
+        return int(size), float(at.removesuffix("s")) if at else 0.0
+    except ValueError:
+        raise InputError(
+            f"{shown(text)} is no burst", field="--burst", allowed="SIZE@SECOND, as in 300@60"
+        ) from None
+
+
+def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Options of the engine; values are read as YAML reads them."""
+    from kvsteady.simulate.runfile import plain_value
+
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"{shown(pair)} is no option", field="--option", allowed=_OPTION)
+        found[name.strip().replace("-", "_")] = plain_value(value.strip())
+    return found
+
+
+def _time(text: str | None, gpu: str | None) -> Any:
+    from kvsteady.simulate.runfile import schema
+
+    if text is None and gpu is not None:
+        text = "roofline"
+    if text == "roofline":
+        if gpu is None:
+            raise InputError("--gpu is missing", allowed="--time roofline --gpu h100 --model FILE")
+        return schema.RooflinePart(gpu)
+    if gpu is not None:
+        raise InputError(f"--gpu does not go with --time {text}", allowed="with --time roofline")
+    if text is None or not text.startswith("linear:"):
+        return text
+    known = schema.LinearPart.__struct_fields__
+    terms: dict[str, float] = {}
+    for pair in text.removeprefix("linear:").split(","):
+        name, _, value = pair.partition("=")
+        try:
+            terms[name] = float(value)
+        except ValueError:
+            name = ""
+        if name not in known:
+            raise InputError(
+                f"{shown(pair)} is no term",
+                field="--time",
+                allowed=f"{_LINEAR}; {', '.join(known)}",
+            )
+    return schema.LinearPart(**terms)
+
+
+def _rate_cap(text: str | None) -> Any:
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"{shown(text)} is no rate", field="--rate-cap", allowed="a number above 0, or auto"
+        ) from None

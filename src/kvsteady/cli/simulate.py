@@ -1,0 +1,276 @@
+"""``kvsteady simulate``: run an engine request by request, in simulated time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+from rich.console import Console
+
+from kvsteady.cli.bar import Bar
+from kvsteady.cli.output import Output
+from kvsteady.cli.run_options import scenario_of
+from kvsteady.cli.waiting import Waiting
+from kvsteady.errors import InputError
+from kvsteady.files import write_whole
+
+if TYPE_CHECKING:
+    from kvsteady.simulate.results.simulation import Simulation
+    from kvsteady.simulate.scenario import Scenario
+
+OK, FAILED = 0, 1
+_COMPILING = "Preparing: the first run of an engine on a machine compiles it"
+_NOT_OF_THE_RUN = frozenset(
+    {"run_file", "seed", "goodput", "json", "out", "html", "chrome_trace", "window", "fail_on"}
+)
+
+_traffic = Group("Traffic, one of", sort_key=0)
+_load = Group("When requests come", sort_key=1)
+_engine = Group("Engine and speed", sort_key=2)
+_memory = Group("Memory, one of", sort_key=3)
+_until = Group("How long", sort_key=4)
+_output = Group("Output", sort_key=5)
+
+LoadKind = Literal["saturated", "poisson", "gamma", "trace", "closed", "burst", "at-once"]
+Concern = Literal["evicting", "overloaded", "stalled", "livelocked"]
+
+
+def simulate(
+    run_file: Path | None = None,
+    /,
+    *,
+    classes: Annotated[tuple[str, ...], Parameter(name="--class", group=_traffic)] = (),
+    trace: Annotated[Path | None, Parameter(group=_traffic)] = None,
+    preset: Annotated[str | None, Parameter(group=_traffic)] = None,
+    prompt: Annotated[str | None, Parameter(group=_traffic)] = None,
+    output: Annotated[str | None, Parameter(group=_traffic)] = None,
+    trace_format: Annotated[str | None, Parameter(name="--format", group=_traffic)] = None,
+    columns: Annotated[str | None, Parameter(group=_traffic)] = None,
+    max_tokens: Annotated[int | None, Parameter(group=_traffic)] = None,
+    load: Annotated[LoadKind | None, Parameter(group=_load)] = None,
+    rate: Annotated[float | None, Parameter(group=_load)] = None,
+    cv: Annotated[float | None, Parameter(group=_load)] = None,
+    clients: Annotated[int | None, Parameter(group=_load)] = None,
+    think: Annotated[float | None, Parameter(group=_load)] = None,
+    burst: Annotated[str | None, Parameter(group=_load)] = None,
+    engine: Annotated[str | None, Parameter(group=_engine)] = None,
+    option: Annotated[tuple[str, ...], Parameter(group=_engine)] = (),
+    eviction: Annotated[
+        Literal["restart", "resume", "swap"] | None, Parameter(group=_engine)
+    ] = None,
+    rate_cap: Annotated[str | None, Parameter(group=_engine)] = None,
+    time: Annotated[str | None, Parameter(group=_engine)] = None,
+    gpu: Annotated[str | None, Parameter(group=_engine)] = None,
+    replicas: Annotated[int | None, Parameter(group=_engine)] = None,
+    router: Annotated[str | None, Parameter(group=_engine)] = None,
+    kv_tokens: Annotated[int | None, Parameter(group=_memory)] = None,
+    model: Annotated[Path | None, Parameter(group=_memory)] = None,
+    gpu_memory: Annotated[str | None, Parameter(group=_memory)] = None,
+    gpu_memory_utilization: Annotated[float | None, Parameter(group=_memory)] = None,
+    tensor_parallel: Annotated[int | None, Parameter(group=_memory)] = None,
+    pipeline_parallel: Annotated[int | None, Parameter(group=_memory)] = None,
+    weights_memory: Annotated[str | None, Parameter(group=_memory)] = None,
+    kv_dtype: Annotated[str | None, Parameter(group=_memory)] = None,
+    overhead: Annotated[str | None, Parameter(group=_memory)] = None,
+    requests: Annotated[int | None, Parameter(group=_until)] = None,
+    seconds: Annotated[float | None, Parameter(group=_until)] = None,
+    iterations: Annotated[int | None, Parameter(group=_until)] = None,
+    warm_up: Annotated[float | None, Parameter(group=_until)] = None,
+    seed: Annotated[int | None, Parameter(group=_until)] = None,
+    goodput: Annotated[tuple[str, ...], Parameter(group=_output, consume_multiple=True)] = (),
+    json: Annotated[bool, Parameter(group=_output)] = False,
+    out: Annotated[Path | None, Parameter(group=_output)] = None,
+    html: Annotated[Path | None, Parameter(group=_output)] = None,
+    chrome_trace: Annotated[Path | None, Parameter(group=_output)] = None,
+    window: Annotated[str | None, Parameter(group=_output)] = None,
+    fail_on: Annotated[Concern | None, Parameter(group=_output)] = None,
+) -> int:
+    """Run an engine request by request, in simulated time: throughput, latencies, evictions.
+
+    Describe the run by a YAML file or by options. Exit codes: 0 done, 1 the outcome is as bad as
+    --fail-on or worse, 2 bad input.
+
+    Parameters
+    ----------
+    run_file
+        A run in YAML; then only --seed and the options of Output may be given beside it.
+    classes
+        PROMPT:OUTPUT[:SHARE] tokens, repeatable; shares sum to 1, equal if left out.
+    trace
+        A recorded trace: CSV, JSON, JSONL (also .gz) or Parquet, or a vLLM run folder.
+    preset
+        A bundled workload: azure-conv, fixed-batch, three-tiers, rl-rollouts, chat.
+    prompt
+        Law of prompt lengths, with --output: N, uniform:LOW-HIGH, geometric:MEAN,
+        lognormal:MEDIAN,SIGMA or table:N=WEIGHT,N=WEIGHT,…
+    output
+        Law of output lengths, independent of the prompts.
+    trace_format
+        Format of the trace, where it is not recognised.
+    columns
+        prompt=NAME,output=NAME[,time=NAME] of a CSV, JSONL or Parquet trace.
+    max_tokens
+        Cut every output at so many tokens.
+    load
+        If left out: what the options below imply, the times of a trace, or saturated.
+    rate
+        Requests per second; stretches the times of a trace.
+    cv
+        Coefficient of variation of the times between requests, with --load gamma.
+    clients
+        Clients of a closed loop, each with one request at a time.
+    think
+        Seconds that a client waits after an answer.
+    burst
+        SIZE@SECOND: so many requests at once on top of --rate.
+    engine
+        vllm (if left out), sglang, tensorrt-llm, transformers, vidur-vllm, vidur-sarathi, paper.
+    option
+        NAME=VALUE: an option of the engine, under its own name; repeatable.
+    eviction
+        What an evicted request keeps: resume (its generated tokens; if left out), restart
+        (nothing; if left out with the paper's engine), swap (its KV too).
+    rate_cap
+        Most admissions per iteration and replica: a number, or auto for the theory's.
+    time
+        Iteration times: one that comes with kvsteady (llama-3.1-8b_h100 if left out),
+        linear:TERM=SECONDS,…, or roofline with --model and --gpu.
+    gpu
+        GPU whose figures a roofline takes, as in h100.
+    replicas
+        Copies of the engine.
+    router
+        Which replica a request goes to: round-robin (if left out), random, least-requests,
+        least-kv, power-of-two, session-affinity, prefix-affinity, by-class, mixed.
+    kv_tokens
+        KV capacity of a replica in tokens, as the engine logs it at start-up.
+    model
+        config.json of the model (or its folder), with --gpu-memory.
+    gpu_memory
+        Memory of one GPU, as in 80GiB or 81559MiB.
+    gpu_memory_utilization
+        Share of it that the engine may use; 0.92 if left out, as vLLM.
+    tensor_parallel
+        Tensor parallel size.
+    pipeline_parallel
+        Pipeline parallel size.
+    weights_memory
+        Size of the weights, where it cannot be counted from the config.
+    kv_dtype
+        Type of the KV cache, as in fp8; that of the model if left out.
+    overhead
+        Memory per GPU for activations, graphs and the rest; 3GiB if left out.
+    requests
+        So many requests; 10,000 if nothing else ends the run.
+    seconds
+        Simulated seconds after which the run ends.
+    iterations
+        Iterations of each replica after which the run ends.
+    warm_up
+        Simulated seconds that are not measured.
+    seed
+        Of all draws; 0 if left out.
+    goodput
+        Objectives as in ttft:500 tpot:50 e2el:10000, milliseconds; goodput counts who meets all.
+    json
+        Print the result as JSON instead of the summary.
+    out
+        Write simulation.json, requests.parquet and iterations.parquet to this folder.
+    html
+        Write a self-contained report to this file.
+    chrome_trace
+        Write what happens in --window to this file, for chrome://tracing or ui.perfetto.dev.
+    window
+        START:END in simulated seconds, as in 10s:12s.
+    fail_on
+        Exit with 1 on this outcome or a worse one; the choices are in order of concern.
+    """
+    given = dict(locals())
+    # Imported here: kernels and their compiler are not needed to print help or refuse an option.
+    from kvsteady.report.save import check_destination
+    from kvsteady.simulate.results.chrome import ChromeTrace
+    from kvsteady.simulate.results.objectives import Objectives
+    from kvsteady.simulate.simulate import simulate as run
+
+    # What describes the run, by the names of the parameters: a run file stands for all of it.
+    flags = {name: value for name, value in given.items() if name not in _NOT_OF_THE_RUN}
+    errors = Console(stderr=True)
+    for place in (html, chrome_trace):
+        if place is not None:
+            _check_place(place, check_destination if place is html else None)
+    if (chrome_trace is None) != (window is None):
+        missing = "--window" if window is None else "--chrome-trace"
+        raise InputError(f"{missing} is missing", allowed="--chrome-trace FILE --window 10s:12s")
+    drawn = None if window is None else ChromeTrace.parse(window)
+    with Bar("Reading", errors) as bar:
+        scenario = _scenario(run_file, flags, seed, bar)
+    if goodput:
+        scenario = _replace(scenario, objectives=Objectives.parse(goodput))
+    with Bar("Simulating", errors) as bar, Waiting(_COMPILING, errors, bar) as progress:
+        result = run(scenario, out=out, chrome=drawn, progress=progress)
+    if html is not None:
+        from kvsteady.report.simulation_html import render_simulation_html
+
+        _write(html, render_simulation_html(result).encode())
+    if chrome_trace is not None and drawn is not None:
+        _write(chrome_trace, drawn.to_json())
+    return _show(result, json=json, html=html, errors=errors, fail_on=fail_on)
+
+
+def _show(
+    result: Simulation, *, json: bool, html: Path | None, errors: Console, fail_on: Concern | None
+) -> int:
+    from kvsteady.report.simulation import render_simulation
+    from kvsteady.simulate.results.outcome import Outcome
+
+    if json:
+        sys.stdout.write(result.to_json().decode() + "\n")
+    else:
+        render_simulation(result, Output())
+        if html is not None:
+            errors.print(f"Report written to {html}", highlight=False, markup=False)
+    if fail_on is None:
+        return OK
+    found, limit = Outcome.of_label(result.outcome), Outcome.of_label(fail_on)
+    return FAILED if found.concern >= limit.concern else OK
+
+
+def _scenario(run_file: Path | None, flags: dict[str, Any], seed: int | None, bar: Bar) -> Scenario:
+    from kvsteady.simulate.runfile import read_scenario
+
+    if run_file is None:
+        return scenario_of(flags, 0 if seed is None else seed, bar)
+    given = [name for name, value in flags.items() if value not in (None, ())]
+    if given:
+        name = {"classes": "class", "trace_format": "format"}.get(given[0], given[0])
+        raise InputError(
+            f"--{name.replace('_', '-')} and a run file are both given",
+            file=run_file,
+            allowed="--seed, --goodput and where the output goes",
+        )
+    return read_scenario(run_file, seed=seed, progress=bar)
+
+
+def _check_place(path: Path, check: Any) -> None:
+    """Refuse a file that could not be written, before the run."""
+    if check is not None:
+        check(path)
+        if path.suffix.lower() != ".html":
+            raise InputError(f"suffix {path.suffix!r}", file=path, allowed=".html")
+    elif not path.parent.is_dir() or path.is_dir():
+        raise InputError("its folder does not exist, or it is one", file=path)
+
+
+def _replace(scenario: Scenario, **changes: Any) -> Scenario:
+    from dataclasses import replace
+
+    return replace(scenario, **changes)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be written", file=path) from None
