@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs reproduce clean
+ENGINES := .venv-engines
+
+.PHONY: demo test lint bench docs reproduce engines bench-engines clean
 
 demo: $(VENV)/run
 	$(BIN)/kvsteady check --preset three-tiers --kv-tokens 100000 --html kvsteady-report.html
@@ -17,8 +19,18 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Our decisions against those of the real vLLM, SGLang and Transformers, step by step, on the CPU;
+# each in a process of its own, for SGLang's needs stand-ins that the others would find.
+engines: $(ENGINES)/installed
+	for engine in vllm sglang transformers; do \
+	  HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m pytest tests/engines/$$engine || exit 1; \
+	done
+
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks
+
+bench-engines: $(ENGINES)/installed
+	HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m benchmarks.bench_engines
 
 # A row per claim of the paper, and ours, in kvsteady-reproduce/report.html.
 reproduce: $(VENV)/run
@@ -30,7 +42,7 @@ docs: $(VENV)/docs
 	$(BIN)/python docs/check_site.py docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/api kvsteady-reproduce .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) build dist docs/_build docs/api kvsteady-reproduce .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,3 +63,14 @@ $(VENV)/docs: $(VENV)/bin/python pyproject.toml
 $(VENV)/dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/test $(VENV)/run
+
+# The engines pin what they need; they are installed as locked, without asking a resolver.
+PINS := tests/engines/requirements
+$(ENGINES)/installed: $(PINS)/vllm.txt $(PINS)/sglang.txt $(PINS)/transformers.txt pyproject.toml
+	test -x $(ENGINES)/bin/python || $(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --quiet torch==2.13.0
+	$(ENGINES)/bin/python -m pip install --quiet --no-deps -r $(PINS)/vllm.txt
+	$(ENGINES)/bin/python -m pip install --quiet --no-deps -r $(PINS)/sglang.txt
+	$(ENGINES)/bin/python -m pip install --quiet --no-deps -r $(PINS)/transformers.txt
+	$(ENGINES)/bin/python -m pip install --quiet --editable '.[engines]'
+	touch $@
