@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvsteady.reproduce import Outcome, reproduce
+from kvsteady.reproduce import Outcome, load_reproduction, reproduce
 from kvsteady.reproduce.claims import CLAIMS
 
 QUICK = (
@@ -15,12 +15,16 @@ QUICK = (
     "coprime-evictions",
     "pulse-cycle",
     "growth",
+    "open-loop",
+    "engine-decisions",
 )
 
 
 @pytest.mark.parametrize("key", QUICK)
-def test_the_claim_stands(key: str) -> None:
-    (finding,) = reproduce(only=[key]).findings
+def test_the_claim_stands_and_is_saved_as_it_is(key: str) -> None:
+    found = reproduce(only=[key])
+    assert load_reproduction(found.to_json()) == found
+    (finding,) = found.findings
     failed = [check for check in finding.checks if not check.holds]
     assert not failed
     assert finding.checks

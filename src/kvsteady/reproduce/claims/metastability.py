@@ -138,7 +138,9 @@ def _measure(progress: Progress) -> Measured:
 
 def _series(name: str, run: _Run, role: Any) -> Series:
     means = run.evictions.reshape(-1, 4).mean(axis=1)
-    return Series(name, tuple(np.arange(0.0, _SECONDS, 4)), tuple(means.tolist()), "line", role)
+    return Series(
+        name, tuple(np.arange(0.0, _SECONDS, 4).tolist()), tuple(means.tolist()), "line", role
+    )
 
 
 CLAIM = Claim(

@@ -53,7 +53,7 @@ def _measure(progress: Progress) -> Measured:
                 "requests per second",
                 "evictions",
                 tuple(
-                    Series(name, _RATES, tuple(float(run[0]) for run in runs), "both", role)
+                    Series(name, _RATES, tuple(float(run[0]) for run in runs), "points", role)
                     for (name, runs), role in zip(
                         (("segregated", apart), ("mixed", mixed)), ROLES, strict=False
                     )
