@@ -26,7 +26,7 @@ def reproduce(
 ) -> int:
     """Measure every claim of arXiv:2606.15555, and ours, and write a report with a row for each.
 
-    Takes about a minute. A run that was stopped goes on where it was; what this version of the
+    Takes one to two minutes. A run that was stopped goes on where it was; what this version of the
     code has measured is not measured again. Exit codes: 0 done, 1 a claim is not reproduced,
     2 bad input.
 
