@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+from bisect import bisect_right
+from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 
 from kvsteady.errors import InputError
 from kvsteady.model import System
-from kvsteady.theory import Monotone, Stability, spectrum
+from kvsteady.theory import Monotone, Stability
 from kvsteady.theory.laws import (
     cap_table,
     chance_evictions,
@@ -186,7 +190,7 @@ def test_where_the_equilibrium_is_unstable_a_cycle_joins_chance() -> None:
 
 def test_the_systems_of_the_table_hold_the_same_number_of_requests() -> None:
     systems = law_systems(running=100)
-    assert len(systems) == 8
+    assert len(systems) == 9
     for system in systems:
         load = system.workload
         rate = system.kv_tokens / float(load.memory_weights().sum())
@@ -199,19 +203,94 @@ def test_the_systems_of_the_table_hold_the_same_number_of_requests() -> None:
     assert tight.kv_tokens == 4005
 
 
-def test_the_mooncake_trace_joins_the_table() -> None:
+def mooncake_rows() -> list[tuple[int, int]]:
+    """(prompt, output) of every request of the trace, read without kvsteady's readers."""
     root = Path(__file__).parents[2]
     shared = Path(os.environ.get("KVSTEADY_SHARED", root.parent / "shared"))
     path = shared / "data" / "mooncake" / "conversation_trace.jsonl"
     if not path.is_file():
         pytest.skip(f"no Mooncake trace at {path}: set KVSTEADY_SHARED")
-    system = law_systems(mooncake=path)[-1]
-    verdict = spectrum(system.workload)
-    assert verdict.outcome is Stability.STABLE
-    weights = system.workload.memory_weights()
-    root_found = verdict.modes[0]
-    terms = weights * root_found ** -np.arange(weights.size)
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [(row["input_length"], row["output_length"]) for row in rows]
+
+
+def test_the_bundled_mooncake_table_is_the_law_of_the_trace() -> None:
+    load = preset("mooncake-conv")
+    rows = zip(load.prompt.tolist(), load.output.tolist(), load.tickets.tolist(), strict=True)
+    assert {(p, o): n for p, o, n in rows} == Counter(mooncake_rows())
+    assert load.random
+    assert any("prefixes" in note for note in load.notes)
+
+
+class Bisected(AtRandom):
+    """The same draws; the class is found by bisection, for thousands of classes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.below = list(accumulate(self.weights))
+
+    def draw(self) -> int:
+        return bisect_right(self.below, (next(self.stream) >> 11) / 2**53 * self.below[-1])
+
+
+def roots_outside(weights: np.ndarray, radius: float) -> int:
+    """Roots with |z| > radius, by the argument along 2^18 points of that circle."""
+    scaled = weights * radius ** -np.arange(weights.size, dtype=float)
+    turns = np.angle(np.fft.fft(scaled, 2**18))
+    return -round(float(np.diff(np.unwrap(np.append(turns, turns[0]))).sum()) / (2 * np.pi))
+
+
+def test_mooncake_in_the_table_against_a_plain_engine() -> None:
+    system = law_systems(running=64)[-1]
+    load = system.workload
+    assert load.name == "mooncake-conv"
+    (row,) = law_table([system], runs=3, lives=1)
+    assert row.spectrum.outcome is Stability.STABLE
+    assert (row.by_chance, row.cycle) == (True, 0.0)
+    weights = np.zeros(load.longest_output)
+    for prompt, output, count in zip(load.prompt, load.output, load.tickets, strict=True):
+        weights[:output] += count * (prompt + 1 + np.arange(output))
+    # A root has this modulus, and none one that is larger by 1e-4.
+    terms = weights * row.spectrum.modes[0] ** -np.arange(weights.size)
     assert abs(terms.sum()) < 1e-9 * np.abs(terms).sum()
+    assert abs(row.spectrum.modes[0]) == pytest.approx(row.spectrum.radius, rel=1e-9)
+    assert roots_outside(weights, row.spectrum.radius * (1 + 1e-4)) == 0
+    assert roots_outside(weights, row.spectrum.radius * (1 - 1e-4)) >= 1
+    # The table's draws one request at a time: same evictions, hence same mean and error bar.
+    rates = []
+    for seed in range(3):
+        queue = Bisected(load.tickets.tolist(), seed)
+        engine = Engine(load.prompt.tolist(), load.output.tolist(), system.kv_tokens, queue)
+        settle = 3 * load.longest_output
+        rows = np.array([engine.step() for _ in range(settle + row.iterations)])[settle:]
+        rates.append(rows[:, 1].sum() / rows[:, 2].sum())
+    assert row.iterations == 20_000
+    assert row.evictions.mean == pytest.approx(np.mean(rates), rel=1e-12)
+    assert row.evictions.error == pytest.approx(np.std(rates, ddof=1) / math.sqrt(3), rel=1e-9)
+    assert 0 < row.evictions.error < 0.2 * row.evictions.mean
+
+
+def published_rows() -> list[list[str]]:
+    """Rows of the table of docs/theory.md, section 13, cell by cell."""
+    page = (Path(__file__).parents[2] / "docs" / "theory.md").read_text("utf-8")
+    _, _, table = page.partition("| law | verdict | radius | evicted per completion |\n")
+    lines = table.splitlines()[1:]
+    rows = [line for line in lines if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_table_of_the_theory_page_is_what_is_measured() -> None:
+    published = published_rows()
+    # Other draws, and fewer of them, than the eight runs that the page gives.
+    rows = law_table(law_systems(), runs=4, lives=2, seed=1000)
+    assert len(published) == len(rows) == 9
+    for (name, verdict, radius, evicted), row in zip(published, rows, strict=True):
+        assert verdict == row.spectrum.outcome.name.lower(), name
+        assert float(radius) == pytest.approx(row.spectrum.radius, abs=6e-6), name
+        mean, _, error = (part.strip() for part in evicted.partition("±"))
+        spread = math.hypot(row.evictions.error, float(error or 0))
+        # Three figures are printed; four runs know their error to a half of it.
+        assert abs(float(mean) - row.evictions.mean) < 6 * spread + 0.005 * float(mean), name
 
 
 def test_noise_falls_slowly_at_first_and_then_like_a_normal_tail() -> None:

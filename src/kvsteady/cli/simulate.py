@@ -101,7 +101,8 @@ def simulate(
     trace
         A recorded trace: CSV, JSON, JSONL (also .gz) or Parquet, or a vLLM run folder.
     preset
-        A bundled workload: azure-conv, fixed-batch, three-tiers, rl-rollouts, chat.
+        A bundled workload: azure-conv, mooncake-conv, fixed-batch, three-tiers, rl-rollouts,
+        chat.
     prompt
         Law of prompt lengths, with --output: N, uniform:LOW-HIGH, geometric:MEAN,
         lognormal:MEDIAN,SIGMA or table:N=WEIGHT,N=WEIGHT,…

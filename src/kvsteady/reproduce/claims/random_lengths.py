@@ -19,7 +19,7 @@ def _measure(progress: Progress) -> Measured:
     azure = [System(preset("azure-conv"), kv_tokens) for kv_tokens in (430_000, 100_000)]
     systems = (*law_systems(), *azure)
     rows = law_table(systems, runs=4, lives=10, progress=progress)
-    small, large = rows[-1], rows[-2]
+    small, large, mooncake = rows[-1], rows[-2], rows[-3]
     checks: list[Check] = [
         near("Azure: largest |z|", large.spectrum.radius, 0.99743, 1e-5),
         exactly("Azure: roots outside", _count(large), 0),
@@ -30,6 +30,8 @@ def _measure(progress: Progress) -> Measured:
             exactly(f"{row.system.workload.name}: roots outside", _count(row), 0)
             for row in rows[1:3]
         ),
+        exactly("Mooncake: roots outside", _count(mooncake), 0),
+        near("Mooncake: largest |z|", mooncake.spectrum.radius, 0.99807, 1e-5),
         *(number for row in rows[: len(law_systems())] for number in _numbers(row)),
         at_least("geometric, mean 200: margin 1 − radius", rows[1].margin, 0.0),
     ]
@@ -37,8 +39,8 @@ def _measure(progress: Progress) -> Measured:
     caps = cap_table(lognormal, _CAPS)
     atoms = tuple(row.atom for row in caps)
     return Measured(
-        "Geometric outputs and the Azure conversations are stable, with and without a cap that "
-        "falls where the weights fall; evictions there are chance. Fixed lengths are not. "
+        "Geometric outputs and the Azure and Mooncake conversations are stable, with and without a "
+        "cap that falls where the weights fall; evictions there are chance. Fixed lengths are not. "
         "Evictions are those of the integer model under restart, with about 256 requests running.",
         tuple(checks),
         (

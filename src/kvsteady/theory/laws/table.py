@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from kvsteady.workload.distributions import Lengths, independent
 from kvsteady.workload.law import Workload
 from kvsteady.workload.presets import preset
 from kvsteady.workload.ranges import whole_number
-from kvsteady.workload.traces import read_trace
 
 _RUNNING = 256
 _LONGEST = 32_768
@@ -126,15 +124,12 @@ def law_table(
     return tuple(rows)
 
 
-def law_systems(
-    running: int = _RUNNING, mooncake: str | PathLike[str] | None = None
-) -> tuple[System, ...]:
+def law_systems(running: int = _RUNNING) -> tuple[System, ...]:
     """The laws to compare, each on KV tokens for about ``running`` requests at equilibrium.
 
     Fixed 200:512; prompt 200 with geometric outputs (mean 200) uncut and cut at 512, and with
     log-normal outputs (median 600, sigma 1) cut at 32,768, 4,096, 2,048 and 1,024; the Azure 2023
-    conversations. ``mooncake`` is the path of the Mooncake conversation trace, which is not
-    bundled.
+    and the Mooncake conversations.
     """
     prompt = Lengths.fixed(200)
     laws = [
@@ -146,9 +141,8 @@ def law_systems(
             for cap in (_LONGEST, 4096, 2048, 1024)
         ),
         preset("azure-conv"),
+        preset("mooncake-conv"),
     ]
-    if mooncake is not None:
-        laws.append(read_trace(mooncake))
     return tuple(system_for(law, running) for law in laws)
 
 

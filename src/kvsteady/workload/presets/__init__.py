@@ -1,4 +1,4 @@
-"""Bundled workloads: one measured length table and four synthetic ones."""
+"""Bundled workloads: two measured length tables and four synthetic ones."""
 
 from __future__ import annotations
 
@@ -21,22 +21,36 @@ class Preset:
     build: Callable[[], Workload]
 
 
-def _azure_conv() -> Workload:
-    table = np.loadtxt(
-        files(__package__).joinpath("azure_conv.csv").read_text("utf-8").splitlines()[1:],
+def _measured(table: str, *notes: str) -> Workload:
+    rows = np.loadtxt(
+        files(__package__).joinpath(table).read_text("utf-8").splitlines()[1:],
         delimiter=",",
         dtype=np.int64,
     )
-    return Workload.from_counts(
-        *table.T,
-        random=True,
-        notes=("derived from the Azure Public Dataset, Microsoft, CC-BY-4.0; prompts binned",),
+    return Workload.from_counts(*rows.T, random=True, notes=notes)
+
+
+def _azure_conv() -> Workload:
+    return _measured(
+        "azure_conv.csv",
+        "derived from the Azure Public Dataset, Microsoft, CC-BY-4.0; prompts binned",
+    )
+
+
+def _mooncake_conv() -> Workload:
+    return _measured(
+        "mooncake_conv.csv",
+        "derived from the traces of kvcache-ai/Mooncake, Apache-2.0",
+        "shared prefixes are not modelled: every prompt counts in full",
     )
 
 
 PRESETS = {
     "azure-conv": Preset(
         "Azure 2023 conversations: measured lengths, 19,366 requests (CC-BY-4.0)", _azure_conv
+    ),
+    "mooncake-conv": Preset(
+        "Mooncake conversations: measured lengths, 12,031 requests (Apache-2.0)", _mooncake_conv
     ),
     "fixed-batch": Preset(
         "a batch job: prompt 128, always 512 output tokens (ignore_eos)",
