@@ -22,6 +22,17 @@ UNIT = LinearTime(iteration=1.0, prefill=0.0, decode=0.0, kv_read=0.0)
 SHARED = Path(os.environ.get("KVSTEADY_SHARED", Path(__file__).parents[2] / "shared"))
 VLLM = {"enable_prefix_caching": False, "max_num_seqs": 4096, "max_num_batched_tokens": 65_536}
 
+# Each without a cache, where it has the choice; SGLang also with its own.
+ENGINES: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("vllm", VLLM, ""),
+    ("sglang", {"disable_radix_cache": True}, ""),
+    ("sglang", {}, ", radix cache"),
+    ("tensorrt-llm", {}, ""),
+    ("transformers", {}, ""),
+    ("vidur-vllm", {}, ""),
+    ("paper", {}, ""),
+)
+
 
 def saturated(engine: Any, prompt: int, output: int, running: int) -> Machine:
     """An engine with room for so many requests of half their output, on an endless queue."""
@@ -31,9 +42,8 @@ def saturated(engine: Any, prompt: int, output: int, running: int) -> Machine:
 
 def rates() -> None:
     print("simulated iterations per second and core, one length, about 1,400 running")
-    print(f"{'engine':>22} {'lengths':>10} {'decoding':>9} {'events/it.':>11} {'iterations/s':>13}")
-    for name in ("vllm", "sglang", "tensorrt-llm", "transformers", "vidur-vllm", "paper"):
-        options = VLLM if name == "vllm" else {}
+    print(f"{'engine':>28} {'lengths':>10} {'decoding':>9} {'events/it.':>11} {'iterations/s':>13}")
+    for name, options, word in ENGINES:
         for prompt, output in ((128, 512), (128, 4096)):
             machine = saturated(engine_class(name)(**options), prompt, output, 1400)
             machine.run(4 * output)
@@ -48,7 +58,7 @@ def rates() -> None:
             )
             decoding = (machine.clock["all_decode"] - before["all_decode"]) / ran
             print(
-                f"{machine.engine.name:>22} {prompt:>5}:{output:<4} {decoding:9,.0f} "
+                f"{machine.engine.name + word:>28} {prompt:>5}:{output:<4} {decoding:9,.0f} "
                 f"{events / ran:11.2f} {ran / seconds:13,.0f}"
             )
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from kvsteady.simulate.engines.sglang import Sglang
 from kvsteady.simulate.machine import Machine
+from kvsteady.simulate.radix import Radix, check_radix
 from reference.engines.sglang import Arrival, Knobs, OutOfMemoryError, Step
 from stepping import UnitTime, feed_of, step
 
@@ -93,6 +94,7 @@ def decided(taken: Step) -> dict[str, Any]:
         "preempted": set(taken.retracted) | set(taken.aborted),
         "finished": set(taken.finished),
         "free": taken.free,
+        "evictable": taken.evictable,
         "ratio": taken.ratio,
         "running": list(taken.running),
         "waiting": list(taken.waiting),
@@ -104,11 +106,16 @@ def kernel_decided(machine: Machine, chunked: int | None) -> dict[str, Any] | No
     taken = step(machine)
     if taken is None:
         return None
+    block, idle = int(machine.clock["block"]), 0
+    if isinstance(machine.memory, Radix):
+        check_radix(machine.memory, machine.state)
+        idle = int(machine.memory.book["idle"])
     return {
         "tokens": taken.tokens,
         "preempted": taken.preempted,
         "finished": taken.finished,
-        "free": taken.free * int(machine.clock["block"]),
+        "free": (taken.free - idle) * block,
+        "evictable": idle * block,
         "ratio": float(machine.habits.memo["ratio"]),
         "running": [number for number in taken.running if number != chunked],
         "waiting": taken.waiting,

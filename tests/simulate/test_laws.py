@@ -17,12 +17,13 @@ from kvsteady.simulate.counted import Counted
 from kvsteady.simulate.integrity import held_tokens
 from kvsteady.simulate.machine import Machine
 from kvsteady.simulate.prefix import Pooled, check_pool
+from kvsteady.simulate.radix import Radix, check_radix
 from kvsteady.simulate.records import DECODING, FREE
 from stepping import UnitTime, feed_of, step
 
 
 def found_engines():
-    """Every engine with its default options, and once more with its prefix cache off or on."""
+    """Every engine with its default options, and once more with its cache off or on."""
     for module in pkgutil.iter_modules(engines.__path__):
         home = import_module(f"{engines.__name__}.{module.name}")
         for kind in getattr(home, "ENGINES", [getattr(home, "ENGINE", None)]):
@@ -34,6 +35,10 @@ def found_engines():
                 other = replace(engine, enable_prefix_caching=not engine.enable_prefix_caching)
                 word = "with" if other.enable_prefix_caching else "without"
                 yield pytest.param(other, id=f"{engine.name}-{word}-prefix-caching")
+            if "disable_radix_cache" in {field.name for field in fields(kind)}:
+                other = replace(engine, disable_radix_cache=not engine.disable_radix_cache)
+                word = "without" if other.disable_radix_cache else "with"
+                yield pytest.param(other, id=f"{engine.name}-{word}-radix-cache")
 
 
 ENGINES = list(found_engines())
@@ -71,6 +76,9 @@ def check_memory(machine):
     tokens = held_tokens(state)
     if isinstance(machine.memory, Pooled):
         check_pool(machine.memory, state)
+        return
+    if isinstance(machine.memory, Radix):
+        check_radix(machine.memory, state)
         return
     assert tokens.sum() <= clock["total"] * clock["block"]
     if isinstance(machine.memory, Counted):

@@ -2,7 +2,7 @@
 
 40,000 requests of 20 + 40 tokens at once, 16,200 KV tokens (at most 10 completions per decode),
 3,000 iterations: (decode iterations, completions, retractions, completions per decode in the second
-half) of `tests/engines/sglang/drive.py`.
+half) of `tests/engines/sglang/drive.py`, without the radix cache.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ def test_the_measured_rates(
     rows: list[Any] = []
     feed = feed_of([{"prompt": 20, "output": 40}] * 40_000)
     machine = Machine(
-        Sglang(**options), 16_200, UnitTime(), feed, iterations=rows.append, log_every=1
+        Sglang(**options, disable_radix_cache=True),
+        16_200,
+        UnitTime(),
+        feed,
+        iterations=rows.append,
+        log_every=1,
     )
     machine.run(3000)
     machine.flush()

@@ -112,8 +112,11 @@ class CountedPages:
 
     def unlock(self, request: Request) -> None: ...
 
-    def grow(self, requests: list[Request]) -> None:
+    def refresh(self, waiting: list[Request]) -> None: ...
+
+    def grow(self, requests: list[Request], *, decode: bool = False) -> None:
         """Take pages for [prefix, end) of each."""
+        del decode
         self.pages -= sum(-(-r.end // self.page) - -(-r.prefix // self.page) for r in requests)
         if self.pages < 0:
             raise OutOfMemoryError
@@ -204,7 +207,8 @@ class Sglang:
 
     def _merge(self) -> None:
         """Last iteration's prefill joins the running batch; who finished leaves it."""
-        if self.chunked is not None:
+        if self.chunked is not None and self.chunked.end > self.chunked.prefix:
+            self.memory.checkpoint(self.chunked)
             self.chunked.prefix = self.chunked.end
         if self.last is not None and self.last_extends:
             before = len(self.last.requests)
@@ -240,6 +244,7 @@ class Sglang:
         if len(running.requests) >= k.max_running_requests and self.chunked is None:
             running.full = True
             return None
+        self.memory.refresh(self.waiting)
         adder = Adder(self)
         if self.chunked is not None:
             self.chunked = adder.go_on(self.chunked)
@@ -277,7 +282,7 @@ class Sglang:
     def _grow_by_one(self, requests: list[Request]) -> None:
         for r in requests:
             r.prefix, r.end = r.end, r.end + 1
-        self.memory.grow(requests)
+        self.memory.grow(requests, decode=True)
 
     def _decode(self) -> bool:
         running = self.running
@@ -381,10 +386,10 @@ class Adder:
         return None if last else request
 
     def add(self, request: Request) -> int:
+        request.prefix = self.memory.match(request)
         most = self.engine.knobs.prefill_max_requests
         if most is not None and len(self.admitted) >= most:
             return OTHER
-        request.prefix = self.memory.match(request)
         tokens = request.fill - request.prefix
         total = tokens + min(max(request.max_new - request.out, 0), CLIP) + self.page
         self.memory.lock(request)

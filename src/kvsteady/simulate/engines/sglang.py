@@ -12,6 +12,7 @@ from kvsteady.errors import InputError, shown
 from kvsteady.simulate.counted import Counted
 from kvsteady.simulate.engines.sglang_memo import LINKED, MEMO
 from kvsteady.simulate.engines.sglang_schedule import Habits
+from kvsteady.simulate.radix import new_radix
 from kvsteady.simulate.records import NONE
 from kvsteady.workload.ranges import whole_number
 
@@ -25,8 +26,10 @@ class Sglang:
     """SGLang's scheduler, decision for decision.
 
     Source: ``sglang/srt/managers/{scheduler,schedule_policy,schedule_batch}.py`` of 0.5.23, run
-    with ``--disable-overlap-schedule`` and ``--disable-radix-cache``, first come first served, for
-    one pool of full-attention KV, without speculative decoding, priorities and LoRA.
+    with ``--disable-overlap-schedule``, first come first served, for one pool of full-attention KV,
+    without speculative decoding, priorities, LoRA and a host tier. With its radix cache
+    (``sglang/srt/mem_cache/unified_radix_cache.py``), a load's block keys say what requests have in
+    common, in whole pages; each also finds its own prompt again after a retraction.
 
     Attributes
     ----------
@@ -50,11 +53,16 @@ class Sglang:
         reserved when others are admitted (``--schedule-conservativeness``,
         ``SGLANG_INIT_NEW_TOKEN_RATIO``). It falls to 14% of that over 600 decode iterations, and
         is measured anew when requests are retracted.
+    disable_radix_cache
+        Keep nothing of requests that completed or were retracted. Otherwise prompts are kept from
+        when they are computed, what was generated from when its request completes, and whole
+        nodes of the tree are evicted, least recently used first.
 
     Raises
     ------
     InputError
-        For an option out of its range.
+        For an option out of its range; when a run begins, for a load's keys that are not a whole
+        number of pages.
     """
 
     page_size: int = 1
@@ -67,6 +75,7 @@ class Sglang:
     prefill_decode_interval_min_bs: int = 0
     schedule_conservativeness: float = 1.0
     init_new_token_ratio: float = 0.7
+    disable_radix_cache: bool = False
 
     def __post_init__(self) -> None:
         whole_number(self.page_size, "page_size", 1, 65_536)
@@ -134,9 +143,8 @@ class Sglang:
         )
 
     def memory(self, blocks: int, slots: int) -> Any:
-        """A count of pages."""
-        del blocks, slots
-        return Counted()
+        """A radix tree of pages, or a count."""
+        return Counted() if self.disable_radix_cache else new_radix(blocks, slots)
 
 
 ENGINE = Sglang

@@ -9,11 +9,12 @@ import math
 
 from kvsteady.simulate.arriving import free_slot, put_out, return_turn
 from kvsteady.simulate.counted import blocks_for
-from kvsteady.simulate.doors import fits, hold
+from kvsteady.simulate.doors import fits, hits, hold
 from kvsteady.simulate.engines.sglang_memo import CLIP, outstanding, summed
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import unlink
 from kvsteady.simulate.moves import admit, may_admit, prefill
+from kvsteady.simulate.radix.doors import hold_chunks, idle_hits, refresh
 from kvsteady.simulate.records import NONE, REJECTED
 from kvsteady.simulate.state import WAITING
 
@@ -37,9 +38,19 @@ def fill_batch(engine, memory, s):
         if running >= engine.requests:
             memo.full = 1
             return
+    if s.lists[WAITING].count > 0:
+        refresh(memory, s)
     _open(engine, s, running if engine.mixed else 0)
-    if memo.chunked != NONE and not _next_chunk(engine, memory, s):
-        return
+    if memo.chunked == NONE or _next_chunk(engine, memory, s):
+        _admit(engine, memory, s, running)
+    if clock.chunks > 0:
+        hold_chunks(memory, s)
+
+
+@kernel
+def _admit(engine, memory, s, running):
+    """Take requests from the queue while the budgets last; ``running`` others decode."""
+    memo, clock = engine.memo, s.clock
     slot = s.lists[WAITING].first
     while slot != NONE and _verdict(engine, s) != _OTHER and may_admit(s):
         if running + clock.chunks >= engine.requests:
@@ -69,19 +80,19 @@ def _open(engine, s, mixed):
 
 
 @kernel
-def _remaining(engine, s):
-    """Tokens that are neither held nor reserved.
+def _remaining(engine, s, idle):
+    """Tokens that are neither held nor reserved, but for ``idle``.
 
     All that it is compared with are whole numbers, so how SGLang's sum is rounded matters next to
     one of these only.
     """
     memo = engine.memo
-    rest = memo.available - memo.offset
+    rest = memo.available - idle - memo.offset
     if memo.exact == 0:
         doubt = _ROUNDING * (memo.counted + 4) * (abs(rest) + memo.offset + 1.0)
         if abs(rest - math.floor(rest + 0.5)) <= doubt:
             _sum_up(engine, s)
-            rest = memo.available - memo.offset
+            rest = memo.available - idle - memo.offset
     return rest
 
 
@@ -107,7 +118,7 @@ def _charge(s, r, tokens):
 def _verdict(engine, s):
     """``budget_state``."""
     memo = engine.memo
-    if _remaining(engine, s) <= 0:
+    if _remaining(engine, s, 0) <= 0:
         return _NO_TOKEN
     if memo.rem_input <= 0 or (engine.chunk > 0 and memo.rem_chunk <= 0):
         return _OTHER
@@ -147,7 +158,7 @@ def _next_chunk(engine, memory, s):
     """Go on with the prefill that was begun; False where SGLang would run out of memory."""
     memo, slot = engine.memo, engine.memo.chunked
     r = s.requests[slot]
-    room = int(_remaining(engine, s))
+    room = int(_remaining(engine, s, 0))
     tokens = min(memo.rem_chunk, room) if room > 0 else memo.rem_chunk
     tokens = min(tokens, r.target - r.computed)
     if tokens <= 0 or not fits(memory, s, slot, r.computed + tokens, 0):
@@ -163,10 +174,12 @@ def _next_chunk(engine, memory, s):
 def _add(engine, memory, s, slot):
     """``add_one_req``: the verdict is on the request, and once it is in, on the one behind."""
     memo, clock, r = engine.memo, s.clock, s.requests[slot]
+    found = hits(memory, s, slot)  # first: what is looked for counts as used
     if clock.chunks >= engine.most:
         return _OTHER
-    tokens = r.prompt + r.kept
-    if tokens + min(max(r.limit - r.kept, 0), CLIP) + clock.block >= _remaining(engine, s):
+    idle = idle_hits(memory, s, slot)  # not free for anybody else, once it is admitted
+    tokens = r.prompt + r.kept - found
+    if tokens + min(max(r.limit - r.kept, 0), CLIP) + clock.block >= _remaining(engine, s, idle):
         return _NO_TOKEN
     paged = blocks_for(s, tokens) * clock.block
     if engine.chunk == 0 and clock.chunks > 0 and paged >= memo.rem_input:
@@ -176,10 +189,11 @@ def _add(engine, memory, s, slot):
         tokens = memo.rem_chunk // clock.block * clock.block
         if tokens <= 0:
             return _OTHER
-    if not fits(memory, s, slot, tokens, 0):
+    if not fits(memory, s, slot, found + tokens, 0):
         return _OTHER  # SGLang would run out of memory
-    hold(memory, s, slot, tokens)
-    admit(s, slot, 0)
+    hold(memory, s, slot, found + tokens)
+    memo.available -= idle
+    admit(s, slot, found)
     if cut:
         memo.chunked = slot
     _take(engine, s, slot, tokens)

@@ -6,16 +6,26 @@
 from __future__ import annotations
 
 from kvsteady.simulate.arriving import free_slot, put_out, return_turn
+from kvsteady.simulate.counted import blocks_for
 from kvsteady.simulate.decoding import crossings, generated
 from kvsteady.simulate.engines.sglang_memo import count_out
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import append
 from kvsteady.simulate.moves import evict
+from kvsteady.simulate.radix.doors import make_room, reorder
 from kvsteady.simulate.records import DECODING, NONE, REJECTED
 from kvsteady.simulate.state import RUNNING, WAITING
 
 # Tokens per request that the measured ratio adds (SGLANG_RETRACT_DECODE_STEPS).
 _STEPS = 20
+
+
+@kernel
+def tick_fits(memory, s):
+    """Whether all who decode can have the blocks they need next; a cache makes room for them."""
+    blocks = crossings(s)
+    make_room(memory, s, blocks)
+    return blocks <= s.clock.free
 
 
 @kernel
@@ -26,14 +36,16 @@ def retract(engine, memory, s):
     """
     clock = s.clock
     _sort(s)
+    reorder(memory, s, 0)
     first = True
-    while clock.decoding > 1 and (first or crossings(s) > clock.free):
+    while clock.decoding > 1 and (first or not tick_fits(memory, s)):
         first = False
         slot = _last_decoding(s)
         count_out(engine, s, slot)
         evict(memory, s, slot, RUNNING)
         append(s, WAITING, slot)
-    if crossings(s) > clock.free:
+        make_room(memory, s, blocks_for(s, clock.decoding * _STEPS))
+    if not tick_fits(memory, s):
         _abort(engine, memory, s, _last_decoding(s))
     engine.memo.ratio = _measured(s)
 

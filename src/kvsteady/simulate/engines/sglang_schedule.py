@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from kvsteady.simulate.decoding import crossings
 from kvsteady.simulate.doors import hold_tick, left_of, schedule_of
 from kvsteady.simulate.engines.sglang_memo import count_in, count_out
 from kvsteady.simulate.engines.sglang_prefill import fill_batch
-from kvsteady.simulate.engines.sglang_retract import retract
+from kvsteady.simulate.engines.sglang_retract import retract, tick_fits
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import insert_after, unlink
+from kvsteady.simulate.radix.doors import keep, reorder
 from kvsteady.simulate.records import DECODING, NONE
 from kvsteady.simulate.state import RUNNING, WAITING
 
@@ -50,16 +50,17 @@ def _left(engine, s, slot):
 def _schedule(engine, memory, s):
     memo, clock = engine.memo, s.clock
     _wake_up(engine, s)
-    _merge(engine, s)
+    _merge(engine, memory, s)
     if not _defers(engine, s):
         fill_batch(engine, memory, s)
     memo.extended, memo.chunks, memo.mixed = 0, clock.chunks, 0
     if clock.chunks > 0:
         memo.extended = 1
         memo.deferrals = engine.interval
-        if engine.mixed and clock.decoding > 0 and crossings(s) <= clock.free:
+        if engine.mixed and clock.decoding > 0 and tick_fits(memory, s):
             memo.mixed = 1
             _put_batch_first(s)
+            reorder(memory, s, clock.chunks)
     elif clock.decoding > 0:
         _make_room(engine, memory, s)
     if clock.decoding > 0 and (clock.chunks == 0 or memo.mixed == 1):
@@ -82,12 +83,14 @@ def _wake_up(engine, s):
 
 
 @kernel
-def _merge(engine, s):
+def _merge(engine, memory, s):
     """Last iteration's prefill joins the running batch, a new one if there was none."""
     memo = engine.memo
     if memo.gone > 0:
         memo.full = 0
     if memo.extended == 1:
+        if memo.chunked != NONE:
+            keep(memory, s, memo.chunked)
         if memo.chunked != NONE or memo.mixed == 1 or memo.counted == 0:
             memo.full = 0
         for i in range(memo.chunks):
@@ -123,7 +126,7 @@ def _put_batch_first(s):
 def _make_room(engine, memory, s):
     """Retract where the tick does not fit; else let the ratio fall."""
     memo = engine.memo
-    if crossings(s) <= s.clock.free:
+    if tick_fits(memory, s):
         memo.ratio = max(memo.ratio - engine.decay, engine.least)
         return
     memo.full = 0
