@@ -29,6 +29,7 @@ _CHUNK = 20_000
 _ENDS: Final[dict[int, Literal["ran", "livelocked", "stalled"]]] = {
     arriving.LIVELOCK: "livelocked",
     arriving.STALLED: "stalled",
+    arriving.HOPELESS: "stalled",
 }
 
 

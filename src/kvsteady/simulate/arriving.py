@@ -14,7 +14,13 @@ from kvsteady.simulate.state import RUNNING
 from kvsteady.simulate.state import WAITING as QUEUE
 
 # Why a kernel returns to Python.
-GO, REFILL, FLUSH, GROW, DRAINED, STOPPED, LIVELOCK, STALLED = range(8)
+GO, REFILL, FLUSH, GROW, DRAINED, STOPPED, LIVELOCK, STALLED, HOPELESS = range(9)
+
+# A load without end may bring nothing but requests that can never fit, and no time passes while
+# they are rejected. After so many in a row those who are here run on; after so many with nobody
+# here the run ends.
+_MANY = 1 << 16
+_TOO_MANY = 1 << 20
 
 
 @kernel
@@ -63,9 +69,11 @@ def _take_in(s, row, when):
     if most > clock.total:
         put_out(s, slot, REJECTED)
         clock.all_rejected += 1
+        clock.turned_away += 1
         free_slot(s, slot)
         return_turn(s, row.follow, row.think)
     else:
+        clock.turned_away = 0
         append(s, QUEUE, slot)
 
 
@@ -133,6 +141,12 @@ def arrive(s):
     """Bring everyone in who has come by now; with nobody there, wait for the next one."""
     clock = s.clock
     while True:
+        nobody = s.lists[RUNNING].count == 0 and s.lists[QUEUE].count == 0
+        if clock.endless == 1 and clock.turned_away >= _MANY:
+            if not nobody:
+                break
+            if clock.turned_away >= _TOO_MANY:
+                return HOPELESS
         on_demand = clock.backlog > 0 and s.lists[QUEUE].count < clock.backlog
         timed = clock.backlog == 0 and clock.clients == 0
         inbox_time = math.inf
@@ -146,7 +160,7 @@ def arrive(s):
         turn_time = s.coming[0].time if clock.heap > 0 else math.inf
         soonest = min(inbox_time, turn_time)
         if soonest > clock.now:
-            if s.lists[RUNNING].count > 0 or s.lists[QUEUE].count > 0:
+            if not nobody:
                 break
             # Nobody is here: the clock jumps to the next arrival, once that is known.
             if clock.more == 1 and soonest >= clock.horizon:
@@ -188,7 +202,7 @@ def refill_credit(clock):
 def start_iteration(s):
     """Forget the iteration before."""
     clock = s.clock
-    clock.chunks = clock.ticking = clock.prefill_tokens = 0
+    clock.chunks = clock.ticking = clock.prefill_tokens = clock.turned_away = 0
     clock.prefill_pairs = 0.0
     clock.admitted = clock.preempted = clock.completed = 0
     clock.recomputed_tokens = clock.swapped_tokens = 0

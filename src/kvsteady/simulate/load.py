@@ -28,6 +28,9 @@ class Feed:
     smallest_prompt
         A bound from below on any prompt: how many could be admitted at once, where requests come
         on demand and nothing is shared.
+    smallest
+        Prompt and output of the request with the fewest tokens, turns included; zeros where that
+        is not known.
     on_demand
         True: a queue that never empties; times are ignored.
     clients
@@ -49,6 +52,7 @@ class Feed:
     largest_prompt: int
     total: int | None = None
     smallest_prompt: int = 0
+    smallest: tuple[int, int] = (0, 0)
     on_demand: bool = False
     clients: int = 0
     turns: Any = field(default_factory=lambda: np.zeros(0, dtype=records.ARRIVAL))

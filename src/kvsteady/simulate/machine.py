@@ -79,6 +79,7 @@ class Machine:
         self._finished, self._iterations = finished, iterations
         self._batches: Iterator[Any] = iter(()) if feed is None else feed.batches
         self._pushed = feed is None or feed.pushed
+        self.clock["endless"] = feed is None or feed.total is None
         self._pending = np.zeros(0, dtype=records.ARRIVAL)
         self.clock["log_every"] = log_every
         set_pace(self.state, pace.rate, pace.depth)

@@ -161,6 +161,8 @@ CLOCK = np.dtype(
         ("more", "i8"),  # 1: rows can still be put in the inbox
         ("backlog", "i8"),  # > 0: requests are taken on demand, so many wait
         ("clients", "i8"),  # 1: each completion brings the next row of the inbox
+        ("endless", "i8"),  # 1: nobody knows of an end of the load
+        ("turned_away", "i8"),  # rejected since somebody was taken in or an iteration passed
         ("sequence", "i8"),
         ("out", "i8"),  # filled part of the outbox
         ("logged", "i8"),  # filled part of the log

@@ -12,6 +12,7 @@ import numpy as np
 from kvsteady.errors import InputError
 from kvsteady.files import write_whole
 from kvsteady.progress import Progress, silent
+from kvsteady.simulate.fits import check_fits
 from kvsteady.simulate.fleet.run import run_fleet
 from kvsteady.simulate.load import Feed, Load
 from kvsteady.simulate.records import ITERATION, LEFT
@@ -60,11 +61,13 @@ def simulate(
     ------
     InputError
         A scenario that cannot be run: several replicas and no router, a load without end and no
-        stop, a warm-up that outlasts the run, a folder that cannot be written.
+        stop, memory in which no request of the load ever fits, a warm-up that outlasts the run, a
+        folder that cannot be written.
     MissingExtraError
         ``out`` without pyarrow (``kvsteady[traces]``).
     """
     feed = scenario.load.feed()
+    check_fits(feed, scenario.replicas)
     block_sizes = [replica.engine.block_size for replica in scenario.replicas]
     blocks = [r.kv_tokens // size for r, size in zip(scenario.replicas, block_sizes, strict=True)]
     collector = Collector(scenario.replica_names, blocks, block_sizes, scenario.objectives)

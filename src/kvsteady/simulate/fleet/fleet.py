@@ -89,7 +89,8 @@ class Fleet:
         clock["stop_completed"] = before + 1
         why = advance(machine, self.names[number])
         clock["stop_completed"] = np.iinfo(np.int64).max
-        self.over[number] = why == arriving.STOPPED and int(clock["all_completed"]) == before
+        stopped = why == arriving.STOPPED and int(clock["all_completed"]) == before
+        self.over[number] = stopped or why == arriving.HOPELESS
 
     def finish(self) -> None:
         """Run all machines to their ends, none far ahead of the others."""

@@ -9,7 +9,13 @@ from typing import Any
 from kvsteady.arrays import FloatArray, IntArray
 from kvsteady.errors import InputError
 from kvsteady.simulate.load import Feed
-from kvsteady.simulate.loads.requests import capped, check_options, recorded_batches, scaled
+from kvsteady.simulate.loads.requests import (
+    capped,
+    check_options,
+    recorded_batches,
+    scaled,
+    smallest_of,
+)
 from kvsteady.workload.ranges import real_number
 
 
@@ -69,6 +75,7 @@ class PrefixTrace:
             int(prompt.max()),
             total=prompt.size,
             smallest_prompt=int(prompt.min()),
+            smallest=smallest_of(prompt, capped(output, self.max_tokens)),
             keys=self.keys,
             key_tokens=self.key_tokens,
         )

@@ -12,6 +12,7 @@ from kvsteady.simulate.loads.requests import (
     check_workload,
     recorded_batches,
     scaled,
+    smallest_of,
 )
 from kvsteady.workload.arrivals import Arrivals
 from kvsteady.workload.law import Workload
@@ -74,4 +75,5 @@ class Recorded:
             int(prompt.max()),
             total=prompt.size,
             smallest_prompt=int(prompt.min()),
+            smallest=smallest_of(prompt, capped(output, self.max_tokens)),
         )

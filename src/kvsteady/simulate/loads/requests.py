@@ -59,6 +59,12 @@ def capped(output: Any, max_tokens: int | None) -> Any:
     return output if max_tokens is None else np.minimum(output, max_tokens)
 
 
+def smallest_of(prompt: Any, output: Any) -> tuple[int, int]:
+    """Prompt and output of the request with the fewest tokens, from columns of both."""
+    place = int(np.argmin(prompt + output))
+    return int(prompt[place]), int(output[place])
+
+
 def in_batches(
     workload: Workload, max_tokens: int | None, seed: int, total: int | None
 ) -> Iterator[Any]:
@@ -86,6 +92,7 @@ def drawn_feed(
         int(workload.prompt.max()),
         total=total,
         smallest_prompt=int(workload.prompt.min()),
+        smallest=smallest_of(workload.prompt, capped(workload.output, max_tokens)),
         on_demand=on_demand,
         clients=clients,
     )

@@ -19,6 +19,7 @@ from kvsteady.simulate.loads.requests import (
     at_least_zero,
     check_options,
     check_workload,
+    smallest_of,
 )
 from kvsteady.simulate.records import NONE
 from kvsteady.workload.distributions import Lengths
@@ -105,6 +106,7 @@ class Sessions:
             int(rows["prompt"].max()),
             total=rows.size,
             smallest_prompt=int(rows["prompt"].min()),
+            smallest=smallest_of(rows["prompt"], rows["output"]),
             turns=rows[~is_first],
             keys=keys,
             key_tokens=self.key_tokens,

@@ -62,6 +62,7 @@ class Together:
             max(feed.largest_prompt for feed in feeds),
             total=sum(totals) if len(totals) == len(feeds) else None,
             smallest_prompt=min(feed.smallest_prompt for feed in feeds),
+            smallest=min((feed.smallest for feed in feeds), key=sum),
             turns=np.concatenate([part.turns for part in parts]),
             keys=np.concatenate([part.keys for part in parts]),
             key_tokens=max(key_tokens, default=0),
