@@ -15,45 +15,7 @@ from kvsteady.model import Cohorts, Eviction, System, iterate, requeue_levels
 from kvsteady.theory import spectrum
 from kvsteady.theory.resume import Motion, attractor, long_prompt_recompute, recompute_bound
 from kvsteady.workload import Workload, preset
-
-
-def jacobian(weights: list[Fraction], y: list[Fraction]) -> tuple[int, list[list[Fraction]]]:
-    """Derivative of the level map by exact differences, well inside a linear piece."""
-    longest = len(weights)
-
-    def mapped(state: list[Fraction]) -> tuple[int, list[Fraction]]:
-        after = [Fraction(0)] * longest
-        left = Fraction(1)
-        marginal = 0
-        for age in range(longest - 1, -1, -1):
-            runs = left / weights[age] if age == 0 else min(state[age], left / weights[age])
-            left -= runs * weights[age]
-            if runs < state[age]:
-                marginal = max(marginal, age)
-                after[age] += state[age] - runs
-            if age + 1 < longest:
-                after[age + 1] += runs
-        return marginal, after[1:]
-
-    level, here = mapped(y)
-    columns = []
-    for age in range(1, longest):
-        moved = list(y)
-        moved[age] += Fraction(1, 10**12)
-        columns.append([(a - b) * 10**12 for a, b in zip(mapped(moved)[1], here, strict=True)])
-    return level, [list(row) for row in zip(*columns, strict=True)]
-
-
-def determinant(matrix: list[list[Fraction]]) -> Fraction:
-    if not matrix:
-        return Fraction(1)
-    rest = [row[1:] for row in matrix]
-    minors = (
-        (-1) ** i * matrix[i][0] * determinant(rest[:i] + rest[i + 1 :])
-        for i in range(len(matrix))
-        if matrix[i][0]
-    )
-    return sum(minors, Fraction(0))
+from reference.levels import determinant, jacobian
 
 
 @settings(deadline=None, max_examples=80)

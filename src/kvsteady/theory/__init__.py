@@ -30,6 +30,13 @@ from kvsteady.theory.resume import (
     long_prompt_recompute,
     recompute_bound,
 )
+from kvsteady.theory.resume_orbits import (
+    OneCohort,
+    ResumeOrbit,
+    every_resume_orbit,
+    find_resume_orbits,
+    one_cohort,
+)
 from kvsteady.theory.spectrum import (
     Monotone,
     Spectrum,
@@ -56,6 +63,7 @@ __all__ = [
     "Monotone",
     "Motion",
     "Multipliers",
+    "OneCohort",
     "Orbit",
     "OrbitStability",
     "PromptThreshold",
@@ -63,6 +71,7 @@ __all__ = [
     "RateCaps",
     "Recompute",
     "Replica",
+    "ResumeOrbit",
     "RootCount",
     "Spectrum",
     "Stability",
@@ -79,8 +88,10 @@ __all__ = [
     "disturbed",
     "envelope",
     "equilibrium",
+    "every_resume_orbit",
     "eviction_scaling",
     "find_orbit",
+    "find_resume_orbits",
     "first_eviction",
     "floquet",
     "long_prompt_recompute",
@@ -88,6 +99,7 @@ __all__ = [
     "mixed_workload",
     "mixing",
     "mixing_map",
+    "one_cohort",
     "orbits",
     "prompt_threshold",
     "pulse_cycle",

@@ -11,7 +11,7 @@ Re-queueing at the head, in the fluid model, under `Eviction.RESUME` or `Evictio
   determinant ``± w[L−1] / w[j]``, j the marginal level: never under 1 where w increases, and above
   it unless the oldest requests alone fill memory. The product of the multipliers of a periodic
   orbit off the breaks is above 1, and the sum of the Lyapunov exponents of every trajectory is the
-  mean of ``ln (w[L−1] / w[j])``.
+  mean of ``ln (w[L−1] / w[j])``. The orbits themselves are in `theory.resume_orbits`.
 - **Long prompts, one class.** To leading order in 1/l0 one cohort completes every l1 iterations,
   dressed with l1 − 1 cohorts of about M / l0² requests. The one that completes while the large
   cohort has age τ has ``s_τ`` in [0, 1] of that unit; growth takes a whole unit, so ``1 − s_τ``

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from kvsteady.model import Eviction, System, find_cycle, iterate
 from kvsteady.progress import Progress
-from kvsteady.reproduce.claim import Claim, Measured, at_least, at_most, exactly, near
+from kvsteady.reproduce.claim import Claim, Measured, at_least, at_most, exactly, near, noted
 from kvsteady.reproduce.finding import ROLES, Chart, Check, Outcome, Series
 from kvsteady.theory.equilibrium import equilibrium
 from kvsteady.theory.resume import attractor, long_prompt_recompute, recompute_bound
+from kvsteady.theory.resume_orbits import Counterpart, every_resume_orbit, one_cohort
 from kvsteady.workload.law import Workload
 from kvsteady.workload.presets import preset
 
@@ -26,7 +27,7 @@ _VLLM = (15, 32, 960, 2382)
 
 def _measure(progress: Progress) -> Measured:
     checks: list[Check] = []
-    total = len(_TAXES) + 3
+    total = len(_TAXES) + 4
     for place, (load, kv_tokens, said) in enumerate(_TAXES):
         system = System(load, kv_tokens)
         run = iterate(
@@ -56,12 +57,12 @@ def _measure(progress: Progress) -> Measured:
     prompt, output, kv_tokens, period = _VLLM
     small = System(Workload.fixed(prompt, output), kv_tokens)
     cycle = find_cycle(small, arithmetic="integer", eviction=Eviction.RESUME)
-    progress(total - 2, total)
+    progress(total - 3, total)
     found = attractor(small, exponents=2, limit=1)
-    progress(total - 1, total)
+    progress(total - 2, total)
     long = System(Workload.fixed(2000, 8), 4_000_000)
     recomputed = attractor(long, exponents=1, limit=1).recompute.tokens
-    progress(total, total)
+    progress(total - 1, total)
     checks += [
         exactly(
             "15:32, M = 960: exact period, as of the real vLLM scheduler", cycle.period, period
@@ -74,16 +75,68 @@ def _measure(progress: Progress) -> Measured:
             long_prompt_recompute(long.workload).tokens,
             0.05,
         ),
+        *_swap(),
+        *_orbits(),
     ]
+    progress(total, total)
     return Measured(
         "Under resume completions stay at x* and the price is prefill, at most E[L1] recomputed "
-        "tokens per completion. No orbit attracts: in the fluid model neighbouring states part "
-        "exponentially, around a rhythm of l1. Whole requests have finitely many states, so the "
-        "real vLLM scheduler does recur exactly, but only after 211,109 steps, every 2,382 of "
-        "them: the model makes the same decisions step by step.",
+        "tokens per completion; under swap the same requests move, twice as many tokens. No orbit "
+        "attracts: in the fluid model neighbouring states part exponentially, around a rhythm of "
+        "l1, among exponentially many orbits that repel, none of which is a worst cycle. Whole "
+        "requests have finitely many states, so the real vLLM scheduler does recur exactly, but "
+        "only after 211,109 steps, every 2,382 of them: the model makes the same decisions step "
+        "by step.",
         tuple(checks),
         (_run(small),),
         Outcome.WITH_CONDITIONS,
+    )
+
+
+def _swap() -> tuple[Check, ...]:
+    """The same decisions under swap: what is moved, against what resume recomputes."""
+    load, kv_tokens, _ = _TAXES[0]
+    resumed, swapped = (
+        iterate(
+            System(load, kv_tokens),
+            steps=60_000,
+            burn_in=20_000,
+            arithmetic="integer",
+            eviction=eviction,
+        ).averages()
+        for eviction in (Eviction.RESUME, Eviction.SWAP)
+    )
+    name = f"{load.name}, M = {kv_tokens:,}, swap"
+    return (
+        exactly(
+            f"{name}: completions over those under resume", swapped.completed / resumed.completed, 1
+        ),
+        exactly(f"{name}: recomputed tokens", swapped.recomputed_tokens, 0),
+        near(
+            f"{name}: tokens moved over tokens that resume recomputes",
+            swapped.swapped_tokens / resumed.recomputed_tokens,
+            2.0,
+            0.01,  # what waits when recording starts and ends is moved one way in it
+        ),
+        noted(f"{name}: tokens moved per completion", swapped.swapped_tokens / swapped.completed),
+    )
+
+
+def _orbits() -> tuple[Check, ...]:
+    """The orbits of two output tokens by their number, and the missing worst cycle."""
+    found = every_resume_orbit(System(Workload.fixed(0, 2), 1000), 10)
+    states = sum(orbit.period for orbit in found if 10 % orbit.period == 0)
+    missing = one_cohort(System(Workload.fixed(15, 32), 960))
+    return (
+        exactly("0:2, fluid: states that recur after 10, the Lucas number", states, 123),
+        at_least(
+            "0:2, fluid: least multiplier of these orbits",
+            min(float(abs(orbit.multipliers.values[-1])) for orbit in found),
+            1.0,
+        ),
+        exactly(
+            "15:32: counterparts of the worst cycle", missing.outcome is not Counterpart.NONE, 0
+        ),
     )
 
 

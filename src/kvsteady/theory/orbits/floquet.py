@@ -51,7 +51,7 @@ class OrbitStability(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Multipliers:
-    """Floquet multipliers of a periodic orbit of the fluid model, under `Eviction.RESTART`.
+    """Floquet multipliers of a periodic orbit of the fluid model.
 
     Attributes
     ----------
@@ -60,7 +60,8 @@ class Multipliers:
     values
         Multipliers per period on the ages that the orbit occupies, largest first, shape
         ``(cohorts − 1,)``. All further ones are 0: those at empty ages, and those of deviations
-        in the mix of classes.
+        in the mix of classes. Where evicted requests keep their tokens there are ``L − 1``, and
+        none is 0.
     errors
         How far rounding can have moved each: to first order by its condition, or by Elsner's
         bound where that is less (two multipliers that nearly coincide).
@@ -175,7 +176,7 @@ def multipliers(section: Section, first: FloatArray, turn: Walk) -> Multipliers:
     fewest = int(np.argmin(turn.cohorts))
     leanest = section.walk(first, fewest).amplitude if fewest else first
     matrix = monodromy(section, leanest, np.roll(turn.cut, -fewest))
-    values, errors = _eigenvalues(matrix)
+    values, errors = eigenvalues(matrix)
     return Multipliers(
         period,
         values,
@@ -231,7 +232,7 @@ def pivot(section: Section, amplitude: FloatArray) -> int:
     return int(np.argmax(section.weights * amplitude))
 
 
-def _eigenvalues(matrix: FloatArray) -> tuple[ComplexArray, FloatArray]:
+def eigenvalues(matrix: FloatArray) -> tuple[ComplexArray, FloatArray]:
     """Eigenvalues, largest first, and how far rounding can have moved each."""
     count = matrix.shape[0]
     if not count:
