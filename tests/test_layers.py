@@ -85,6 +85,21 @@ def test_the_package_itself_is_light_to_import() -> None:
     assert loaded.stdout.strip() == "[]"
 
 
+def test_simulate_is_a_function_and_a_package_whatever_is_imported_first() -> None:
+    import subprocess
+    import sys
+
+    orders = (
+        "import kvsteady as kv; first = kv.simulate; import kvsteady.simulate.loads",
+        "import kvsteady.simulate.loads; import kvsteady as kv; first = kv.simulate",
+        "from kvsteady import simulate as first; import kvsteady as kv; kv.simulate.loads",
+    )
+    for order in orders:
+        code = f"{order}; from kvsteady import simulate\nassert first is simulate is kv.simulate\n"
+        code += "assert callable(first) and first.Scenario is kv.Scenario"
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_public_name_is_there() -> None:
     for name in kvsteady.__all__:
         assert getattr(kvsteady, name) is not None

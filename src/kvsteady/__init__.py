@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from kvsteady.memory import kv_capacity, read_model_config
     from kvsteady.model import Cohorts, Eviction, Requeue, State, System, find_cycle, iterate
     from kvsteady.policies import Greedy, RateCap
-    from kvsteady.report import save
+    from kvsteady.report.save import save  # from its file: a module has its name too
+    from kvsteady.simulate import Replica, Scenario
+    from kvsteady.simulate.simulate import simulate  # likewise
     from kvsteady.theory import (
         attractor,
         balanced_orbit,
@@ -71,6 +73,7 @@ _HOMES = {
         "worst_cycle",
     ),
     "kvsteady.policies": ("Greedy", "RateCap"),
+    "kvsteady.simulate": ("Replica", "Scenario", "simulate"),
     "kvsteady.advise": ("Analysis", "Verdict", "check", "compare_tiers", "load_analysis"),
     "kvsteady.report": ("save",),
     "kvsteady.errors": ("InputError", "KvsteadyError", "MissingExtraError"),
@@ -87,7 +90,9 @@ __all__ = [
     "Lengths",
     "MissingExtraError",
     "RateCap",
+    "Replica",
     "Requeue",
+    "Scenario",
     "State",
     "System",
     "Verdict",
@@ -118,6 +123,7 @@ __all__ = [
     "read_model_config",
     "read_trace",
     "save",
+    "simulate",
     "spectrum",
     "worst_cycle",
 ]
@@ -126,7 +132,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'kvsteady' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    home = import_module(_HOME_OF[name])
+    # Importing the package `simulate` puts it here in place of its function; it can be called.
+    return home if home.__name__ == f"kvsteady.{name}" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

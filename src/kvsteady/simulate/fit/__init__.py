@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from kvsteady.simulate.fit.compare import Errors, compare
+from kvsteady.simulate.fit.compare import Errors, Metric, compare
 from kvsteady.simulate.fit.fit import TimeFit, fit_time
 from kvsteady.simulate.fit.recorded import RecordedRun, read_recorded
 from kvsteady.simulate.fit.replay import Replay, Replayed, replay_on
 
 __all__ = [
     "Errors",
+    "Metric",
     "RecordedRun",
     "Replay",
     "Replayed",

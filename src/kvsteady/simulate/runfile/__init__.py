@@ -3,7 +3,53 @@
 from kvsteady.simulate.runfile import schema
 from kvsteady.simulate.runfile.build import Found, build
 from kvsteady.simulate.runfile.read import read_run, read_scenario
-from kvsteady.simulate.runfile.schema import RunFile
+from kvsteady.simulate.runfile.schema import (
+    AtOncePart,
+    BurstPart,
+    ClassPart,
+    ClosedPart,
+    EnginePart,
+    GammaPart,
+    GoodputPart,
+    LinearPart,
+    LoadPart,
+    MemoryPart,
+    PoissonPart,
+    ReplicaPart,
+    RooflinePart,
+    RunFile,
+    SaturatedPart,
+    SessionsPart,
+    StopPart,
+    TracePart,
+    WorkloadPart,
+)
 from kvsteady.simulate.runfile.tree import plain_value
 
-__all__ = ["Found", "RunFile", "build", "plain_value", "read_run", "read_scenario", "schema"]
+__all__ = [
+    "AtOncePart",
+    "BurstPart",
+    "ClassPart",
+    "ClosedPart",
+    "EnginePart",
+    "Found",
+    "GammaPart",
+    "GoodputPart",
+    "LinearPart",
+    "LoadPart",
+    "MemoryPart",
+    "PoissonPart",
+    "ReplicaPart",
+    "RooflinePart",
+    "RunFile",
+    "SaturatedPart",
+    "SessionsPart",
+    "StopPart",
+    "TracePart",
+    "WorkloadPart",
+    "build",
+    "plain_value",
+    "read_run",
+    "read_scenario",
+    "schema",
+]
