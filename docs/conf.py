@@ -26,10 +26,13 @@ exclude_patterns = ["_build"]
 nitpicky = True
 # Nothing is fetched while building, so other projects' names have no page to link to.
 nitpick_ignore_regex = [
-    ("py:.*", r"(numpy|collections|os|typing|rich|fractions|np|npt)\..*"),
-    ("py:class", r"(Float|Int|Complex)Array"),  # kvsteady.arrays: NumPy arrays by element
+    ("py:.*", r"(numpy|collections|os|pathlib|typing|rich|fractions|np|npt)\..*"),
+    ("py:class", r"(Float|Int|Complex)Array|Structured"),  # NumPy arrays by element
     ("py:.*", r"kvsteady\.workload\.traces\.(source|peek|checks)\..*|Doubt"),  # for readers only
     ("py:class", r"kvsteady\.memory\.fields\.Fields"),  # a config.json, kept for its notes
+    # What the kernels see of a run, an engine and a memory; and a type variable.
+    ("py:class", r"kvsteady\.simulate\.(state\.State|counted\.Counted|engines\..*Habits)"),
+    ("py:class", r"kvsteady\.simulate\.doors\.Code"),
 ]
 autodoc_type_aliases = {name: name for name in ("FloatArray", "IntArray", "ComplexArray")}
 autodoc_type_aliases["npt.ArrayLike"] = "npt.ArrayLike"

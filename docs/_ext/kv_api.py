@@ -27,8 +27,15 @@ from sphinx.pycode import ModuleAnalyzer
 
 import kvsteady
 
-# Modules that stand beside the packages and belong to the public face.
-SINGLE_MODULES = ("kvsteady.errors", "kvsteady.progress")
+# Modules that stand beside the packages and belong to the public face; the last are for those who
+# write an engine.
+SINGLE_MODULES = (
+    "kvsteady.errors",
+    "kvsteady.progress",
+    "kvsteady.simulate.doors",
+    "kvsteady.simulate.moves",
+    "kvsteady.simulate.integrity",
+)
 # Documented as a command; its modules read the command line when imported.
 COMMAND = ("kvsteady.cli", "kvsteady.__main__")
 
@@ -52,9 +59,10 @@ def homes() -> dict[str, dict[str, list[str]]]:
     for module in sorted(packages, key=lambda module: -module.__name__.count(".")):
         package, origin = module.__name__, imported_from(module)
         for name in module.__all__:
-            if id(getattr(module, name)) in taken:
+            value = getattr(module, name)
+            if id(value) in taken or inspect.ismodule(value):
                 continue
-            taken.add(id(getattr(module, name)))
+            taken.add(id(value))
             found.setdefault(package, {}).setdefault(origin.get(name, package), []).append(name)
     for single in SINGLE_MODULES:
         module = importlib.import_module(single)
@@ -64,18 +72,20 @@ def homes() -> dict[str, dict[str, list[str]]]:
 
 
 def imported_from(package: ModuleType) -> dict[str, str]:
-    """Where the ``__init__`` of a package imports each of its names from."""
-    tree = ast.parse(inspect.getsource(package))
+    """Where the ``__init__`` of a package imports each of its names from, at once or when asked."""
+    body = ast.parse(inspect.getsource(package)).body
+    late = [statement for block in body if isinstance(block, ast.If) for statement in block.body]
     return {
         alias.asname or alias.name: statement.module or ""
-        for statement in tree.body
+        for statement in (*body, *late)
         if isinstance(statement, ast.ImportFrom) and not statement.level
         for alias in statement.names
     }
 
 
 def is_own(value: object, module: str) -> bool:
-    """Whether a class or function is public and defined in that module."""
+    """Whether a class, function or kernel is public and defined in that module."""
+    value = getattr(value, "py_func", value)
     if not (inspect.isclass(value) or inspect.isfunction(value)):
         return False
     return value.__module__ == module and not value.__name__.startswith("_")
@@ -125,6 +135,8 @@ def follow(value: object, rest: list[str]) -> str | None:
     name = documented().get(id(value))
     for attribute in rest:
         if attribute in getattr(value, "__annotations__", {}):
+            if "Attributes\n---" not in (inspect.getdoc(value) or ""):
+                return name  # the class alone has a place on its page
             value = None  # a field of a dataclass is no attribute of the class
         elif hasattr(value, attribute):
             value = getattr(value, attribute)
@@ -172,6 +184,8 @@ def directive(package: str, module: str, name: str) -> Iterator[str]:
     if inspect.isclass(value):
         yield f".. autoclass:: {name}"
         yield "   :members:"
+        if fields := getattr(value, "_fields", ()):
+            yield f"   :exclude-members: {', '.join(fields)}"  # "Alias for field number 0"
         if issubclass(value, Enum):
             yield "   :undoc-members:"
         if issubclass(value, BaseException):
@@ -252,6 +266,13 @@ def with_notes(lines: list[str]) -> list[str]:
     return found
 
 
+def without_factories(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, *signature: str | None
+) -> tuple[str | None, ...]:
+    """Write ``...`` for a default that is made anew each time, so that Sphinx can read the rest."""
+    return tuple(part and part.replace("= <factory>", "= ...") for part in signature)
+
+
 def link_code(_app: Sphinx, doctree: nodes.document) -> None:
     """Make a link of `kvsteady.…` written as code in a page, where that has a page."""
     for code in list(doctree.findall(nodes.literal)):
@@ -279,5 +300,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", link_names, priority=400)
+    app.connect("autodoc-process-signature", without_factories)
     app.connect("doctree-read", link_code)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -30,7 +30,7 @@ class SimulationError(KvsteadyError):
 
 
 class Machine:
-    """An engine with its memory and its clock; see `simulate` for whole runs.
+    """An engine with its memory and its clock; see `kvsteady.simulate.simulate` for whole runs.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class Stop:
         return self.seconds == math.inf and self.iterations is None and self.completed is None
 
     def put_on(self, clock: Any, replicas: int) -> None:
-        """Set a machine's clock to stop; `completed` only where it is the only one."""
+        """Set a machine's clock to stop; ``completed`` only where it is the only one."""
         clock["stop_time"] = self.seconds
         if self.iterations is not None:
             clock["stop_iteration"] = self.iterations

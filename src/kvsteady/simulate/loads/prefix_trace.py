@@ -36,7 +36,7 @@ class PrefixTrace:
     key_tokens
         Tokens per key.
     rate, requests, max_tokens
-        As in `Recorded` (`dataclasses.replace` sets them).
+        As in `Recorded` (``dataclasses.replace`` sets them).
     name
         What to call it.
 

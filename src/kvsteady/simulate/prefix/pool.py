@@ -1,8 +1,9 @@
 """The arrays of a block pool with a prefix cache.
 
 A block's content is a *key*: equal keys are equal tokens after an equal prefix. A request lists the
-keys of the content that it may share, one for `span` blocks each (`Feed.keys`, `Feed.key_tokens`);
-its other blocks have keys of their own, which only it can find again after a preemption.
+keys of the content that it may share, one for ``span`` blocks each (`Feed.keys`,
+`Feed.key_tokens`); its other blocks have keys of their own, which only it can find again after a
+preemption.
 
 Free blocks stand in a queue. Its front is taken first: blocks without a key, then those that nobody
 has used for longest. A block keeps its key, and can be found by it, until it is taken.

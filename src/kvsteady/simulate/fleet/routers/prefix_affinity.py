@@ -20,7 +20,7 @@ class PrefixAffinity:
     Parameters
     ----------
     least_match
-        Share of the prompt's keys that a replica must know; below it, `otherwise` decides.
+        Share of the prompt's keys that a replica must know; below it, ``otherwise`` decides.
     otherwise
         Routes what nobody knows. Of replicas that know as much, the first gets it.
 
