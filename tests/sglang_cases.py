@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from kvsteady.simulate.engines.sglang import Sglang
 from kvsteady.simulate.machine import Machine
-from kvsteady.simulate.radix import Radix, check_radix
+from kvsteady.simulate.radix import Radix
 from reference.engines.sglang import Arrival, Knobs, OutOfMemoryError, Step
 from stepping import UnitTime, feed_of, step
 
@@ -108,7 +108,6 @@ def kernel_decided(machine: Machine, chunked: int | None) -> dict[str, Any] | No
         return None
     block, idle = int(machine.clock["block"]), 0
     if isinstance(machine.memory, Radix):
-        check_radix(machine.memory, machine.state)
         idle = int(machine.memory.book["idle"])
     return {
         "tokens": taken.tokens,

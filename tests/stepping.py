@@ -67,7 +67,7 @@ def step(machine: Machine, check: bool = True) -> Step | None:
         return None
     state, clock = machine.state, machine.clock  # the arrays may have grown
     if check:
-        check_integrity(state)
+        check_integrity(machine)
     requests = state.requests
     chunks = {
         int(requests["id"][chunk["slot"]]): int(chunk["tokens"])

@@ -16,7 +16,6 @@ from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.integrity import check_integrity
 from kvsteady.simulate.load import Feed, arrivals
 from kvsteady.simulate.machine import Machine
-from kvsteady.simulate.prefix import Pooled, check_pool
 from kvsteady.simulate.records import DECODING, HELD, LEAVING, PREFILLING
 from kvsteady.simulate.state import RUNNING, WAITING
 from reference.engines.counted import CountedBlocks, Memory
@@ -208,9 +207,7 @@ def _steps(case: Case, check: bool) -> Iterator[Step]:
             yield from repeat(idle)
         yield from repeat(idle, round(float(machine.clock["now"])) - 1 - done)
         if check:
-            check_integrity(machine.state)
-            if isinstance(machine.memory, Pooled):
-                check_pool(machine.memory, machine.state)
+            check_integrity(machine)
         yield step
         free, done = step.free_after, round(float(machine.clock["now"]))
 

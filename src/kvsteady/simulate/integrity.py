@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from kvsteady.errors import KvsteadyError
 from kvsteady.simulate import records
+from kvsteady.simulate.counted import Counted
 from kvsteady.simulate.records import DECODING, FREE, NONE, WAITING
 from kvsteady.simulate.state import RUNNING, State
 from kvsteady.simulate.state import WAITING as QUEUE
+
+if TYPE_CHECKING:
+    from kvsteady.simulate.machine import Machine
+
+Check = TypeVar("Check", bound=Callable[[Any, State], None])
+
+_checks: dict[type, Callable[[Any, State], None]] = {}
+
+
+def checks(memory: type) -> Callable[[Check], Check]:
+    """Register the decorated function ``(memory, state)`` as what `check_integrity` asks too."""
+
+    def put(check: Check) -> Check:
+        _checks[memory] = check
+        return check
+
+    return put
 
 
 class IntegrityError(KvsteadyError, AssertionError):
     """The simulator broke one of its own laws: a defect of it, not of the input."""
 
 
-def check_integrity(state: State) -> None:
-    """Check that no request and no token got lost or was counted twice.
+def check_integrity(machine: Machine) -> None:
+    """Check that no request, token or block got lost or was counted twice.
 
     Requests: arrived = completed + rejected + waiting + running (+ returned to an endless
-    queue). Lists, calendar and sums agree
-    with what stands in the requests. No more memory is held than there is. (Blocks held are
-    counted by the memory's own check, where it has one.)
+    queue). Lists, calendar and sums agree with what stands in the requests. Blocks: free + held
+    (+ kept aside by the engine) = all there are, by the memory's own check. For a run between two
+    iterations.
 
     Raises
     ------
     IntegrityError
         With the law that is broken and both numbers.
     """
+    state, memory = machine.state, machine.memory
+    _check_requests(state)
+    aside = machine.habits.aside() if hasattr(machine.habits, "aside") else 0
+    if isinstance(memory, Counted):
+        _check_counted(state, aside)
+    elif type(memory) in _checks:
+        _checks[type(memory)](memory, state)
+
+
+def _check_counted(state: State, aside: int) -> None:
+    """Where blocks are only counted: of one that decodes they follow from its tokens."""
+    clock, requests = state.clock, state.requests
+    needed = -(-held_tokens(state) // clock["block"])
+    in_memory = ~np.isin(requests["state"], (FREE, WAITING))
+    decoding = requests["state"] == DECODING
+    held = np.where(decoding, needed, requests["blocks"])[in_memory]
+    _equal("blocks held", int(clock["total"] - clock["free"]), int(held.sum()) + aside)
+    if (held < needed[in_memory]).any():
+        raise IntegrityError("a request has more tokens than its blocks can hold")
+    waiting = requests["blocks"][requests["state"] == WAITING]
+    _equal("blocks of those who wait", 0, int(waiting.sum()))
+
+
+def _check_requests(state: State) -> None:
     clock, requests = state.clock, state.requests
     waiting, running = walk(state, QUEUE), walk(state, RUNNING)
     gone = clock["all_completed"] + clock["all_rejected"] + clock["all_returned"]

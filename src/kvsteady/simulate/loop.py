@@ -79,6 +79,7 @@ def execute(s, time):
         float(clock.last_read),
         clock.prefill_pairs,
     )
+    seconds += clock.swapped_tokens * clock.swap_seconds  # nothing is computed meanwhile
     clock.now += seconds
     clock.busy += seconds
     clock.block_seconds += seconds * (clock.total - clock.free)

@@ -44,6 +44,8 @@ class Machine:
         Called with copies of full batches of `records.LEFT` and `records.ITERATION` rows.
     log_every
         Iterations that one row of the log stands for; 0 for no log.
+    swap_seconds_per_token
+        Seconds that an iteration takes longer for each KV token swapped out or in.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Machine:
         log_every: int = 0,
         largest_output: int = 4096,
         largest_prompt: int = 4096,
+        swap_seconds_per_token: float = 0.0,
     ) -> None:
         if feed is not None:
             largest_output, largest_prompt = feed.largest_output, feed.largest_prompt
@@ -82,6 +85,7 @@ class Machine:
         self.clock["endless"] = feed is None or feed.total is None
         self._pending = np.zeros(0, dtype=records.ARRIVAL)
         self.clock["log_every"] = log_every
+        self.clock["swap_seconds"] = swap_seconds_per_token
         set_pace(self.state, pace.rate, pace.depth)
         if feed is not None:
             self._connect(feed, blocks)

@@ -66,10 +66,11 @@ def prefill(s, slot, tokens):
 
 @kernel
 def swap_in(s, slot):
-    """Bring the KV of a request that was swapped out back, without computing: it decodes on."""
-    r = s.requests[slot]
-    s.clock.swapped_tokens += r.computed
-    begin_decoding(s, slot)
+    """Admit a request with the KV that it was swapped out with, if any; returns its tokens."""
+    tokens = s.requests[slot].computed
+    s.clock.swapped_tokens += tokens
+    admit(s, slot, tokens)
+    return tokens
 
 
 @kernel

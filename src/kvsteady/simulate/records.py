@@ -127,6 +127,7 @@ CLOCK = np.dtype(
         ("free", "i8"),
         ("unwritten", "i8"),  # 1 where the last token's KV is never stored
         ("eviction", "i8"),  # RESTART, RESUME or SWAP of `state`
+        ("swap_seconds", "f8"),  # per KV token that is swapped out or in
         # decoding
         ("tick", "i8"),  # decode iterations so far
         ("decoding", "i8"),  # requests that decode

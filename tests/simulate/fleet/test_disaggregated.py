@@ -55,7 +55,7 @@ def run(load, *, transfer=Transfer(), prefill=1, decode=1, kv_tokens=10_000, **o
         **options,
     )
     for machine in pools.prefill + pools.decode:
-        check_integrity(machine.state)
+        check_integrity(machine)
     merged = np.concatenate([batch for _, batch in rows])
     return merged[np.argsort(merged["id"])], pools, rows
 

@@ -49,7 +49,7 @@ def run(replicas, load, router=None, **options):
         replicas, load, router, finished=lambda i, batch: rows[i].append(batch), **options
     )
     for machine in machines:
-        check_integrity(machine.state)
+        check_integrity(machine)
     left = [np.concatenate(batches) if batches else None for batches in rows]
     return [None if r is None else r[np.argsort(r["id"])] for r in left], machines
 

@@ -18,7 +18,7 @@ from kvsteady.simulate.counted import Counted
 from kvsteady.simulate.decoding import begin_decoding, crossings
 from kvsteady.simulate.doors import fits, hold, hold_tick, left_of, schedule_of
 from kvsteady.simulate.lists import prepend
-from kvsteady.simulate.moves import admit, evict, give_back, may_admit
+from kvsteady.simulate.moves import evict, give_back, may_admit, swap_in
 from kvsteady.simulate.records import NONE
 from kvsteady.simulate.state import RESTART, RUNNING, WAITING
 from kvsteady.workload.ranges import whole_number
@@ -78,10 +78,11 @@ def _schedule(engine, memory, s):
             break
         hold(memory, s, slot, tokens + 1)
         following = r.after
-        admit(s, slot, 0)
-        loaded, r.loaded, r.computed = r.loaded, 0, tokens
-        s.clock.prefill_tokens += tokens - loaded
-        s.clock.prefill_pairs += 0.5 * (tokens * tokens - loaded * loaded)
+        # Swapped out, it has all of its KV: nothing is left to prefill.
+        present = swap_in(s, slot) + r.loaded
+        r.loaded, r.computed = 0, tokens
+        s.clock.prefill_tokens += tokens - present
+        s.clock.prefill_pairs += 0.5 * (tokens * tokens - present * present)
         begin_decoding(s, slot)
         slot = following
 

@@ -178,8 +178,12 @@ def _add(engine, memory, s, slot):
     if clock.chunks >= engine.most:
         return _OTHER
     idle = idle_hits(memory, s, slot)  # not free for anybody else, once it is admitted
-    tokens = r.prompt + r.kept - found
-    if tokens + min(max(r.limit - r.kept, 0), CLIP) + clock.block >= _remaining(engine, s, idle):
+    # Of one that was swapped out, what the cache does not hold comes back: it takes memory, and
+    # nothing of the budgets for computing.
+    back = max(r.computed - found, 0)
+    tokens = r.prompt + r.kept - found - back
+    most = back + tokens + min(max(r.limit - r.kept, 0), CLIP) + clock.block
+    if most >= _remaining(engine, s, idle):
         return _NO_TOKEN
     paged = blocks_for(s, tokens) * clock.block
     if engine.chunk == 0 and clock.chunks > 0 and paged >= memo.rem_input:
@@ -189,11 +193,12 @@ def _add(engine, memory, s, slot):
         tokens = memo.rem_chunk // clock.block * clock.block
         if tokens <= 0:
             return _OTHER
-    if not fits(memory, s, slot, found + tokens, 0):
+    if not fits(memory, s, slot, found + back + tokens, 0):
         return _OTHER  # SGLang would run out of memory
-    hold(memory, s, slot, found + tokens)
-    memo.available -= idle
-    admit(s, slot, found)
+    hold(memory, s, slot, found + back + tokens)
+    memo.available -= idle + blocks_for(s, back) * clock.block
+    clock.swapped_tokens += back
+    admit(s, slot, found + back)
     if cut:
         memo.chunked = slot
     _take(engine, s, slot, tokens)

@@ -42,6 +42,10 @@ class _Habits(NamedTuple):
     allow_block_sharing: int
     memo: Any  # a MEMO record
 
+    def aside(self) -> int:
+        """Blocks that no request holds, and that are not free: see `check_integrity`."""
+        return int(self.memo["cached"])
+
 
 @dataclass(frozen=True)
 class Transformers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from kvsteady.simulate.counted import blocks_for
 from kvsteady.simulate.engines.transformers_batch import compute
 from kvsteady.simulate.kernel import kernel
-from kvsteady.simulate.moves import admit, may_admit
+from kvsteady.simulate.moves import may_admit, swap_in
 from kvsteady.simulate.records import NONE
 from kvsteady.simulate.records import WAITING as QUEUED
 from kvsteady.simulate.state import SWAP, WAITING
@@ -87,7 +87,6 @@ def _try(engine, memory, s, slot):
     if blocks_for(s, r.computed + tokens) > s.clock.free:
         memo.failed = 1
     else:
-        s.clock.swapped_tokens += r.computed
-        admit(s, slot, r.computed)
+        swap_in(s, slot)
         compute(engine, memory, s, slot, tokens, 0)
     return True

@@ -12,7 +12,7 @@ from kvsteady.simulate.doors import hold, hold_tick
 from kvsteady.simulate.engines.trtllm_capacity import MAX_UTILIZATION
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import insert_after, unlink
-from kvsteady.simulate.moves import admit, hold_back, may_admit, prefill
+from kvsteady.simulate.moves import hold_back, may_admit, prefill, swap_in
 from kvsteady.simulate.records import DECODING, NONE, PREFILLING
 from kvsteady.simulate.state import RUNNING, WAITING
 
@@ -118,8 +118,7 @@ def _start(engine, memory, s, slot, tokens):
     """Admit a request, with the blocks of its whole prompt, to where it belongs in the order."""
     r, memo = s.requests, engine.memo
     hold(memory, s, slot, r[slot].prompt + r[slot].kept)
-    s.clock.swapped_tokens += r[slot].computed  # where evicted KV is kept, it comes back
-    admit(s, slot, r[slot].computed)
+    swap_in(s, slot)
     place = r[slot].before
     if place != NONE and r[place].sequence > r[slot].sequence:
         while place != NONE and r[place].sequence > r[slot].sequence:

@@ -20,7 +20,7 @@ from kvsteady.simulate.decoding import crossings, held
 from kvsteady.simulate.doors import fits, hold, hold_tick
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import prepend
-from kvsteady.simulate.moves import admit, evict, prefill
+from kvsteady.simulate.moves import evict, prefill, swap_in
 from kvsteady.simulate.records import NONE, PREFILLING
 from kvsteady.simulate.state import RESUME, RUNNING, WAITING
 from kvsteady.workload.ranges import real_number, whole_number
@@ -154,6 +154,12 @@ def head_tokens(s):
 
 
 @kernel
+def head_uncomputed(s):
+    """Those of them that have to be computed: not what it was swapped out with."""
+    return head_tokens(s) - s.requests[s.lists[WAITING].first].computed
+
+
+@kernel
 def head_fits(engine, memory, s):
     """Whether the queue's head may come in: a place, its blocks, and the watermark left free."""
     slot = s.lists[WAITING].first
@@ -168,5 +174,5 @@ def admit_head(memory, s, tokens):
     """Take the queue's head in, with blocks for its whole prefill and ``tokens`` computed now."""
     slot = s.lists[WAITING].first
     hold(memory, s, slot, head_tokens(s))
-    admit(s, slot, 0)
+    swap_in(s, slot)
     prefill(s, slot, tokens)

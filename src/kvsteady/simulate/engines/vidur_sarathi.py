@@ -20,7 +20,7 @@ from kvsteady.simulate.engines.vidur import (
     fall_asleep,
     fresh_mind,
     head_fits,
-    head_tokens,
+    head_uncomputed,
     tick_or_evict,
 )
 from kvsteady.simulate.kernel import kernel
@@ -84,7 +84,7 @@ def _schedule(engine, memory, s):
         paced = not may_admit(s)
         if paced:
             break
-        tokens = min(head_tokens(s), budget)
+        tokens = min(head_uncomputed(s), budget)
         admit_head(memory, s, tokens)
         budget -= tokens
     if s.lists[RUNNING].count == 0 and not paced:

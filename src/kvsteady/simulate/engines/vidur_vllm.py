@@ -21,7 +21,7 @@ from kvsteady.simulate.engines.vidur import (
     fall_asleep,
     fresh_mind,
     head_fits,
-    head_tokens,
+    head_uncomputed,
     note_prefill_alone,
     pace_by_token,
     tick_or_evict,
@@ -80,7 +80,7 @@ def _schedule(engine, memory, s):
     pace_by_token(engine, s)
     longest, paced = 0, False
     while head_fits(engine, memory, s):
-        tokens = head_tokens(s)
+        tokens = head_uncomputed(s)
         longest = max(longest, tokens)
         if (s.clock.admitted + 1) * longest > engine.max_tokens_in_batch:
             break

@@ -269,8 +269,8 @@ def _admit(engine, memory, s, longest, left):
         if r.scheduled < 0 and r.loaded > cached:
             cached = min(r.loaded, whole - 1)  # the last one is computed, for its logits
         if r.computed > cached:  # it was swapped out with so many
+            clock.swapped_tokens += r.computed - cached  # what the cache holds need not move
             cached = r.computed
-            clock.swapped_tokens += cached
         tokens = min(whole - cached, longest)
         if tokens > left:
             if not engine.chunked:

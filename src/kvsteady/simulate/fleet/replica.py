@@ -12,7 +12,7 @@ from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.load import Feed
 from kvsteady.simulate.machine import Machine, Sink
 from kvsteady.simulate.times.protocol import IterationTime
-from kvsteady.workload.ranges import whole_number
+from kvsteady.workload.ranges import real_number, whole_number
 
 
 def ignore(rows: Any) -> None:
@@ -43,11 +43,14 @@ class Replica:
         The admission policy's.
     name
         What to call it; by default the engine's name.
+    swap_seconds_per_token
+        Seconds that an iteration takes longer for each KV token that it swaps out or in: bytes of a
+        token's KV over the bandwidth to where it goes. By default moving costs no time.
 
     Raises
     ------
     InputError
-        Memory smaller than a block.
+        Memory smaller than a block, a negative time.
     """
 
     engine: Engine
@@ -56,6 +59,7 @@ class Replica:
     eviction: Eviction = Eviction.RESUME
     pace: Pace = UNLIMITED
     name: str = ""
+    swap_seconds_per_token: float = 0.0
 
     def __post_init__(self) -> None:
         whole_number(self.kv_tokens, "kv_tokens", 1, MAX_KV_TOKENS)
@@ -64,6 +68,12 @@ class Replica:
                 f"{self.kv_tokens} tokens are less than a block",
                 field="kv_tokens",
                 allowed=f"{self.engine.block_size} or more",
+            )
+        if real_number(self.swap_seconds_per_token, "swap_seconds_per_token", -1.0) < 0:
+            raise InputError(
+                f"{self.swap_seconds_per_token:g} is out of range",
+                field="swap_seconds_per_token",
+                allowed="seconds, at least 0",
             )
 
     @property
@@ -94,4 +104,5 @@ class Replica:
             log_every=log_every,
             largest_output=largest_output,
             largest_prompt=largest_prompt,
+            swap_seconds_per_token=self.swap_seconds_per_token,
         )

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from kvsteady.simulate.integrity import IntegrityError
+from kvsteady.simulate.integrity import IntegrityError, checks
 from kvsteady.simulate.prefix.pool import Pooled
 from kvsteady.simulate.records import DECODING, HELD, NONE, PREFILLING
 from kvsteady.simulate.state import State
 
 
+@checks(Pooled)
 def check_pool(pool: Pooled, state: State) -> None:
     """Check users, queue and cache of a pool against the requests that hold its blocks.
 
-    For a run between two iterations; `check_integrity` does not look at blocks.
+    For a run between two iterations.
 
     Raises
     ------

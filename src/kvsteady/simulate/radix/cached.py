@@ -88,7 +88,8 @@ def _hold_chunks(memory, s):
     for i in range(s.clock.chunks):
         tokens += s.chunks[i].tokens
     # With pages of more than a token SGLang counts one more for each request, just in case.
-    evict_until(memory, blocks_for(s, tokens) + (s.clock.chunks if s.clock.block > 1 else 0))
+    pages = blocks_for(s, tokens) + (s.clock.chunks if s.clock.block > 1 else 0)
+    evict_until(memory, max(pages, book.taking))  # more are taken where KV is swapped in
     book.bare -= book.taking
     book.taking = 0
 

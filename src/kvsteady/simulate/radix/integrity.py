@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from kvsteady.simulate.integrity import IntegrityError, held_tokens
+from kvsteady.simulate.integrity import IntegrityError, checks, held_tokens
 from kvsteady.simulate.radix.tree import ROOT, Radix
 from kvsteady.simulate.records import DECODING, HELD, PREFILLING
 from kvsteady.simulate.state import State
 
 
+@checks(Radix)
 def check_radix(tree: Radix, state: State) -> None:
     """Check pages, locks, links and the heap of a tree against the requests that hold them.
 

@@ -159,6 +159,7 @@ class ObservedReplica(Replica):
             self.time,
             feed,
             eviction=self.eviction,
+            swap_seconds_per_token=self.swap_seconds_per_token,
             pace=self.pace,
             finished=finished,
             iterations=iterations,

@@ -134,6 +134,7 @@ def replica_of(
     if eviction is None:
         eviction = "restart" if engine.name.startswith("paper") else "resume"
     cap = run.rate_cap if part.rate_cap is None else part.rate_cap
+    swap_seconds = part.swap_seconds_per_token
     return Replica(
         engine,
         kv_tokens,
@@ -141,6 +142,7 @@ def replica_of(
         Eviction(eviction),
         _pace(cap, workload, kv_tokens, engine.block_size),
         part.name,
+        run.swap_seconds_per_token if swap_seconds is None else swap_seconds,
     )
 
 

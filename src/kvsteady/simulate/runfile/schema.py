@@ -159,6 +159,7 @@ class ReplicaPart(_Part, frozen=True):
     time: Times | None = None
     eviction: Literal["restart", "resume", "swap"] | None = None
     rate_cap: float | Literal["auto"] | None = None
+    swap_seconds_per_token: float | None = None
 
 
 class StopPart(_Part, frozen=True):
@@ -189,6 +190,7 @@ class RunFile(_Part, frozen=True, kw_only=True):
     time: Times | None = None
     eviction: Literal["restart", "resume", "swap"] | None = None
     rate_cap: float | Literal["auto"] | None = None
+    swap_seconds_per_token: float = 0.0
     replicas: int | list[ReplicaPart] = 1
     router: str | None = None
     stop: StopPart = StopPart()
