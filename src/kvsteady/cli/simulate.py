@@ -34,7 +34,7 @@ _until = Group("How long", sort_key=4)
 _output = Group("Output", sort_key=5)
 
 LoadKind = Literal["saturated", "poisson", "gamma", "trace", "closed", "burst", "at-once"]
-Concern = Literal["evicting", "overloaded", "stalled", "livelocked"]
+Concern = Literal["evicting", "overloaded", "rejected", "stalled", "livelocked"]
 
 
 def simulate(
@@ -257,9 +257,10 @@ def _scenario(run_file: Path | None, flags: dict[str, Any], seed: int | None, ba
 def _check_place(path: Path, check: Any) -> None:
     """Refuse a file that could not be written, before the run."""
     if check is not None:
-        check(path)
+        # First: `check` would offer the other suffixes that an analysis is saved under.
         if path.suffix.lower() != ".html":
             raise InputError(f"suffix {path.suffix!r}", file=path, allowed=".html")
+        check(path)
     elif not path.parent.is_dir() or path.is_dir():
         raise InputError("its folder does not exist, or it is one", file=path)
 

@@ -21,6 +21,7 @@ TONES: Final = {
     "steady": ("good", "green"),
     "evicting": ("watch", "yellow"),
     "overloaded": ("act", "red"),
+    "rejected": ("act", "red"),
     "stalled": ("act", "red"),
     "livelocked": ("act", "red"),
 }
@@ -80,8 +81,8 @@ def headlines(run: Simulation) -> list[Headline]:
         Headline(
             "Recompute tax",
             share(run.recompute_tax),
-            "of computed tokens",
-            f"{run.recomputed_tokens:,} of {run.computed_tokens:,} were recomputed"
+            "of prefilled tokens",
+            f"{run.recomputed_tokens:,} of {run.prefilled_tokens:,} were recomputed"
             + (f"; {run.wasted_tokens:,} output tokens lost" if run.wasted_tokens else ""),
         ),
         Headline(

@@ -23,8 +23,3 @@ def gap_quantile(gaps: IntArray, share: float) -> float:
     place = int(np.searchsorted(np.cumsum(gaps), max(share * total, 1)))
     return float(gap_seconds(gaps)[place])
 
-
-def gap_mean(gaps: IntArray) -> float:
-    """Their mean in seconds, within 0.5%; NaN where there is none."""
-    total = int(gaps.sum())
-    return float((gaps * gap_seconds(gaps)).sum()) / total if total else math.nan

@@ -10,12 +10,12 @@ from kvsteady.model import Eviction, System, iterate
 from kvsteady.simulate.engines.paper import Paper
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.fleet import Replica, RoundRobin, Stop
-from kvsteady.simulate.loads import AtOnce, Closed, Poisson, Saturated
+from kvsteady.simulate.loads import AtOnce, Closed, Poisson, Saturated, Sessions
 from kvsteady.simulate.results.objectives import Objectives
 from kvsteady.simulate.results.simulation import load_simulation
 from kvsteady.simulate.scenario import Scenario
 from kvsteady.simulate.simulate import simulate
-from kvsteady.simulate.times import LinearTime
+from kvsteady.simulate.times import LinearTime, fitted_time
 from kvsteady.workload import Workload
 
 TIERS = Workload.classes([(16, 8), (16, 16), (16, 32)])
@@ -52,7 +52,9 @@ def test_an_eviction_by_hand() -> None:
     assert run.preemptions_per_request == 0.5
     assert run.recomputed_tokens == 6
     assert run.computed_tokens == 4 + 4 + 6 + 8  # prefills and 8 output tokens
-    assert run.recompute_tax == pytest.approx(6 / 22)
+    assert run.prefilled_tokens == 4 + 4 + 6
+    assert run.recompute_tax == pytest.approx(6 / 14)
+    assert run.recomputed_share == pytest.approx(6 / 22)
     assert (run.median_e2el_ms, run.duration) == (5000, 6)  # 4 s and 6 s
     assert run.median_tpot_ms == pytest.approx(1000 * (3 / 3 + 5 / 3) / 2)
     assert run.outcome == "evicting"
@@ -107,7 +109,7 @@ def test_the_real_vllm_scheduler_was_measured_to_do_so() -> None:
     )
     assert run.completed / run.iterations == pytest.approx(0.950, abs=6e-4)
     assert run.num_preemptions_total / run.iterations == pytest.approx(0.728, abs=6e-4)
-    assert run.recompute_tax == pytest.approx(0.276, abs=6e-4)
+    assert run.recomputed_share == pytest.approx(0.276, abs=6e-4)
     assert run.replicas[0].engine == "vllm-0.32.0"
 
 
@@ -167,6 +169,27 @@ def test_a_closed_loop_is_never_overloaded() -> None:
     run = simulate(scenario(Closed(TIERS, 50), 300, stop=Stop(completed=500)))
     assert run.outcome in ("steady", "evicting")
     assert run.completed >= 500
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    "load", [Closed(TIERS, 5, requests=40), Sessions(TIERS, 10, 1.0)], ids=["closed", "sessions"]
+)
+def test_who_has_served_the_whole_load_has_drained(load: object, count: int) -> None:
+    run = simulate(scenario(load, 960, count=count, router=RoundRobin()))
+    assert (run.unfinished, run.completed) == (0, 40)
+    assert [replica.ended for replica in run.replicas] == ["drained"] * count
+    early = simulate(scenario(load, 960, count=count, router=RoundRobin(), stop=Stop(seconds=9)))
+    assert [replica.ended for replica in early.replicas] == ["stopped"] * count
+
+
+def test_notes_of_replicas_that_are_alike_stand_once() -> None:
+    times = [fitted_time("llama-3.1-8b_rtx-pro-6000") for _ in range(3)]
+    replicas = tuple(Replica(Paper(), 960, time) for time in times)
+    run = simulate(Scenario(AtOnce(TIERS, 3), replicas, router=RoundRobin()))
+    assert [note for note in run.notes if note.startswith("Iteration times")] == [
+        f"Iteration times: {note}" for note in times[0].notes
+    ]
 
 
 def test_several_replicas_add_up() -> None:

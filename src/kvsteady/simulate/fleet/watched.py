@@ -54,7 +54,15 @@ class Watched:
             elif event < seconds:
                 self._deliver(event)
             else:
+                if event == math.inf:
+                    self._drain()
                 break
+
+    def _drain(self) -> None:
+        """Nothing is left and nothing more will come: tell the replicas, who then say so."""
+        for number, machine in enumerate(self._fleet.machines):
+            machine.close()
+            self._fleet.run_on(number)
 
     def _next_time(self) -> float:
         recorded = math.inf if self._next is None else float(self._next["time"][0])

@@ -16,7 +16,7 @@ from kvsteady.simulate.state import WAITING as QUEUE
 
 _WINDOW = "START:END in seconds, as in 10s:12s"
 _DOING = {PREFILLING: "prefill", DECODING: "decode", HELD: "held back"}
-# Spans that a trace holds at most: viewers choke on more.
+# Events that a trace holds at most: viewers choke on more.
 _MOST = 1_000_000
 
 
@@ -72,7 +72,12 @@ class ChromeTrace:
         return msgspec.json.encode({"traceEvents": self.events, "displayTimeUnit": "ms"})
 
     def _note(self, what: str, replica: int, track: int, args: dict[str, Any]) -> None:
-        self.events.append({"name": what, "ph": "M", "pid": replica, "tid": track, "args": args})
+        self.add({"name": what, "ph": "M", "pid": replica, "tid": track, "args": args})
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Put an event down, while there is room."""
+        if len(self.events) < _MOST:
+            self.events.append(event)
 
 
 class _Watcher:
@@ -141,10 +146,9 @@ class _Watcher:
 
     def _span(self, name: int, track: _Track, until: float) -> None:
         until = min(until, self._trace.end)
-        events = self._trace.events
-        if until <= track.since or len(events) >= _MOST:
+        if until <= track.since:
             return
-        events.append(
+        self._trace.add(
             {
                 "name": track.doing,
                 "ph": "X",
@@ -163,7 +167,7 @@ class _Watcher:
             ("num_requests_running", {"running": int(lists["count"][RUNNING])}),
             ("num_requests_waiting", {"waiting": int(lists["count"][QUEUE])}),
         ):
-            self._trace.events.append(
+            self._trace.add(
                 {"name": name, "ph": "C", "ts": 1e6 * start, "pid": self._replica, "args": values}
             )
 

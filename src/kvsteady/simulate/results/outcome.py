@@ -12,6 +12,7 @@ class Outcome(Enum):
     STEADY = ("steady", "The engine keeps up and hardly evicts.")
     EVICTING = ("evicting", "The engine evicts requests that it has begun.")
     OVERLOADED = ("overloaded", "The queue grows: requests come faster than they are served.")
+    REJECTED = ("rejected", "More requests can never fit, and are rejected, than are served.")
     STALLED = ("stalled", "The engine computes nothing any more, though requests wait.")
     LIVELOCKED = ("livelocked", "The engine works and evicts, and no request completes.")
 
@@ -38,6 +39,7 @@ def decide(
     *,
     livelocked: bool,
     stalled: bool,
+    rejected: bool,
     drained: bool,
     growing: bool,
     preemptions_per_request: float,
@@ -48,10 +50,12 @@ def decide(
     ----------
     livelocked, stalled
         A replica stopped for that reason.
+    rejected
+        More requests were rejected than completed.
     drained
         Every request left.
     growing
-        See `curves.queue_grows`.
+        See `series.queue_grows`.
     preemptions_per_request
         Evictions per completed request.
     """
@@ -59,6 +63,8 @@ def decide(
         return Outcome.LIVELOCKED
     if stalled:
         return Outcome.STALLED
+    if rejected:
+        return Outcome.REJECTED
     if growing:
         return Outcome.OVERLOADED
     if preemptions_per_request > NOISE:

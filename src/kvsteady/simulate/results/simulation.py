@@ -163,8 +163,10 @@ class Simulation(_Record, frozen=True, kw_only=True):
     num_preemptions_total: int
     preemptions_per_request: float | None
     computed_tokens: int
+    prefilled_tokens: int
     recomputed_tokens: int
     recompute_tax: float
+    recomputed_share: float
     wasted_tokens: int
     swapped_tokens: int
     prefix_cache_queries: int

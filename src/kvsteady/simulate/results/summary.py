@@ -57,7 +57,9 @@ def summarise(
         setup=_setup(scenario),
         replicas=_replicas(scenario, collector, plans, span),
         outcome=outcome.label,
-        outcome_text=outcome.text,
+        outcome_text=words.outcome_text(
+            outcome, collector.failed, _left(plans) - collector.failed
+        ),
         advice=(),
         cycle=_cycle(scenario, plans),
         rejected=tuple(collector.rejected),
@@ -82,7 +84,7 @@ def _outcome(
     measured_time: tuple[float, float],
 ) -> Outcome:
     start, end = measured_time
-    left = sum(int(_clock(p)["all_completed"] + _clock(p)["all_rejected"]) for p in plans)
+    left = _left(plans)
     drained = feed.total is not None and left >= feed.total
     open_loop = not (feed.on_demand or feed.clients)
     until = min(end, collector.last_arrival) if drained else end
@@ -90,10 +92,16 @@ def _outcome(
     return decide(
         livelocked=any(plan.halt is not None and plan.halt.livelocked for plan in plans),
         stalled=any(plan.halt is not None and not plan.halt.livelocked for plan in plans),
+        rejected=2 * collector.failed > left,
         drained=drained,
         growing=open_loop and queue_grows(series, start, until),
         preemptions_per_request=evicted / max(collector.requests.completed, 1),
     )
+
+
+def _left(plans: list[Plan]) -> int:
+    """Requests that left, completed or rejected, over the whole run."""
+    return sum(int(_clock(p)["all_completed"] + _clock(p)["all_rejected"]) for p in plans)
 
 
 def _throughput(
@@ -150,8 +158,10 @@ def _cost(requests: Requests, plans: list[Plan]) -> dict[str, Any]:
         "num_preemptions_total": total["preempted"],
         "preemptions_per_request": _ratio(total["preempted"], requests.completed),
         "computed_tokens": computed,
+        "prefilled_tokens": total["prefill"],
         "recomputed_tokens": total["recomputed"],
-        "recompute_tax": total["recomputed"] / max(computed, 1),
+        "recompute_tax": total["recomputed"] / max(total["prefill"], 1),
+        "recomputed_share": total["recomputed"] / max(computed, 1),
         "wasted_tokens": total["wasted"],
         "swapped_tokens": total["swapped"],
         "prefix_cache_queries": requests.prompt,

@@ -20,6 +20,8 @@ from kvsteady.simulate.results.simulation import Simulation
 from kvsteady.simulate.times.fitted import FittedTime
 
 _LONGEST = 200
+_ALL_THAT_FIT = "Every request that can fit was served."
+_ENDS = {arriving.DRAINED: "drained", arriving.HOPELESS: "rejecting"}
 
 
 def described(thing: object, name: str = "") -> str:
@@ -58,7 +60,15 @@ def ended(why: int, halt: Halt | None) -> str:
     """How a replica's run ended."""
     if halt is not None:
         return "livelocked" if halt.livelocked else "stalled"
-    return "drained" if why == arriving.DRAINED else "stopped"
+    return _ENDS.get(why, "stopped")
+
+
+def outcome_text(outcome: Outcome, failed: int, completed: int) -> str:
+    """The outcome as a sentence that does not pass over rejected requests."""
+    if not failed:
+        return outcome.text
+    text = outcome.text if outcome is not Outcome.COMPLETED else _ALL_THAT_FIT
+    return f"{text} {failed:,} of {failed + completed:,} requests were rejected."
 
 
 def with_advice(result: Simulation) -> Simulation:
@@ -79,10 +89,10 @@ def notes(feed: Feed, replicas: Sequence[Replica]) -> tuple[str, ...]:
             "restart: evicted requests lose their generated tokens. TTFT counts the first token "
             "of the first attempt; real engines resume."
         )
-    for time in {id(r.time): r.time for r in replicas}.values():
-        if isinstance(time, FittedTime):
-            found += [f"Iteration times: {note}" for note in time.notes]
-    return tuple(found)
+    for replica in replicas:
+        if isinstance(replica.time, FittedTime):
+            found += [f"Iteration times: {note}" for note in replica.time.notes]
+    return tuple(dict.fromkeys(found))  # of replicas that are alike, once
 
 
 def _advice(result: Simulation) -> list[str]:
@@ -110,7 +120,8 @@ def _advice(result: Simulation) -> list[str]:
     if result.failed:
         found.append(
             f"{result.failed:,} request{'s' if result.failed > 1 else ''} rejected: "
-            f"{result.rejected[0].text}"
+            f"{result.rejected[0].text}. Give a replica memory for the largest request, or limit "
+            "their length before they come."
         )
     if not found:
         found.append("Nothing to do: no request was evicted or rejected.")
@@ -121,7 +132,7 @@ def _evictions(result: Simulation, outcome: Outcome) -> str:
     per_request = result.num_preemptions_total / result.completed
     costs = []
     if result.recomputed_tokens:
-        costs.append(f"{result.recompute_tax:.1%} of all computed tokens were computed before")
+        costs.append(f"{result.recompute_tax:.1%} of all prefilled tokens were computed before")
     if result.wasted_tokens:
         share = result.wasted_tokens / (result.wasted_tokens + result.total_output_tokens)
         costs.append(f"{share:.1%} of the generated tokens were lost")
