@@ -14,7 +14,9 @@ from kvsteady.errors import InputError, MissingExtraError
 from kvsteady.theory.tiers import (
     Direction,
     Outcome,
+    Searched,
     design_tiers,
+    prove_smallest,
     spread_tiers,
     stable_extra_prompt,
     stable_prompt_within,
@@ -24,6 +26,7 @@ from kvsteady.theory.tiers import (
 )
 from kvsteady.theory.tiers import design as design_module
 from kvsteady.theory.tiers.choices import choices, nearest_coprime, nearest_primes, radius_floor
+from kvsteady.theory.tiers.exclude import proved_root
 from kvsteady.theory.tiers.search import smallest_radii
 from kvsteady.theory.tiers.sparse import Candidates, largest_found, root_sizes
 from kvsteady.workload import Workload
@@ -87,8 +90,84 @@ def test_what_rules_a_candidate_out_is_no_larger_than_its_largest_root(
     candidate = Candidates(prompt, output[None], tickets[None])
     truth = radius_by_hand(prompt.tolist(), output.tolist(), (tickets / tickets.sum()).tolist())
     start = complex(limit * np.exp(1j * angle))
-    assert root_sizes(candidate, np.array([0]), start)[0] <= truth * (1 + 1e-6)
+    sizes, roots = root_sizes(candidate, np.array([0]), start)
+    assert sizes[0] <= truth * (1 + 1e-6)
+    flint = pytest.importorskip("flint")
+    for root in (start, complex(roots[0])):
+        assert proved_root(flint, candidate, 0, root) <= truth * (1 + 1e-9)
     assert largest_found(candidate, 0, limit)[0] <= truth * (1 + 1e-6)
+
+
+def test_a_simple_root_is_proved_to_the_last_digits() -> None:
+    flint = pytest.importorskip("flint")
+    candidate = Candidates(np.array([9]), np.array([[3]]), np.array([[1]]))
+    # 10 z² + 11 z + 12: a pair of modulus √1.2.
+    root = complex(-11, math.sqrt(480 - 121)) / 20
+    bound = proved_root(flint, candidate, 0, root)
+    assert math.sqrt(1.2) * (1 - 1e-14) < bound <= math.sqrt(1.2)
+    assert proved_root(flint, candidate, 0, 0j) == 0
+    assert (
+        proved_root(flint, Candidates(np.array([9]), np.array([[1]]), np.array([[1]])), 0, 1j) == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "reach", "most"),
+    [
+        ([(50, 16), (50, 24)], 6, 20_000),
+        ([(3, 9), (40, 12), (40, 20)], 2, 20_000),
+        ([(30, 16), (30, 18)], 3, 20_000),  # (16, 18) and (18, 16) are one law
+        ([(30, 12), (30, 18), (30, 24)], 3, 30),  # local search
+    ],
+)
+def test_the_smallest_radius_is_proved(rows: list[tuple[int, int]], reach: int, most: int) -> None:
+    pytest.importorskip("flint")
+    load = Workload.classes(rows)
+    found = design_tiers(
+        load, tolerance=reach, direction=Direction.BOTH, keep=2, most_candidates=most
+    )
+    assert found.smallest is not None
+    assert found.smallest.proved
+    assert found.smallest.gap == 0
+    low, high = found.smallest.radius_low, found.smallest.radius_high
+    share, prompts = load.share.tolist(), load.prompt.tolist()
+    axes = [range(n - reach, n + reach + 1) for n in load.output.tolist()]
+    every = {lengths: radius_by_hand(prompts, list(lengths), share) for lengths in product(*axes)}
+    best = every[found.best[0].outputs]
+    assert low * (1 - 1e-9) <= best <= high * (1 + 1e-9)
+    if found.exhaustive:
+        assert best == pytest.approx(min(every.values()), rel=1e-9)
+        laws = {tuple(sorted(zip(prompts, n, share, strict=True))) for n in every}
+        law = tuple(sorted(zip(prompts, found.best[0].outputs, share, strict=True)))
+        assert law in laws
+        swapped = [n for n in every if tuple(sorted(zip(prompts, n, share, strict=True))) == law]
+        assert found.smallest.compared == len(every) - len(swapped)
+
+
+def test_a_design_that_is_not_the_best_leaves_a_gap() -> None:
+    pytest.importorskip("flint")
+    load = Workload.classes([(50, 16), (50, 24)])
+    every = choices(load, 3, Direction.DOWN, 0.0).every_length()
+    found = smallest_radii(every)
+    ((index, _),) = found.best
+    radii = [radius_by_hand([50, 50], n, [0.5, 0.5]) for n in every.output.tolist()]
+    ranked = sorted(range(len(radii)), key=radii.__getitem__)
+    assert index == ranked[0]
+    third = every.workload(ranked[2])
+    left = prove_smallest(third, [Searched(every, found.roots)])
+    assert not left.proved
+    assert left.compared - left.excluded == 2
+    assert left.gap == pytest.approx(1 - radii[ranked[0]] / radii[ranked[2]], abs=1e-8)
+
+
+def test_the_best_of_three_tiers_is_proved() -> None:
+    pytest.importorskip("flint")
+    found = design_tiers(three_tiers(256), tolerance=0.02, keep=1)
+    assert found.smallest is not None
+    assert (found.smallest.compared, found.smallest.excluded) == (197, 197)
+    best = radius_by_hand([256] * 3, [*found.best[0].outputs], [1 / 3] * 3)
+    assert found.smallest.radius_low <= best * (1 + 1e-9)
+    assert best <= found.smallest.radius_high * (1 + 1e-9)
 
 
 def test_the_product_of_all_roots_bounds_the_radius_of_every_candidate() -> None:

@@ -82,11 +82,26 @@ class Cures(Record, frozen=True):
     rate_cap_given_up: float
 
 
+class SmallestRadius(Record, frozen=True, kw_only=True):
+    """What is proved of the smallest spectral radius among the candidates (see `Smallest`).
+
+    ``excluded`` of the ``compared`` other candidates are proved to have no smaller radius than
+    ``radius_high``; that of the others may be smaller by the share ``gap``.
+    """
+
+    compared: int
+    excluded: int
+    radius_low: float
+    radius_high: float
+    gap: float
+
+
 class TierReport(Record, frozen=True, kw_only=True):
     """The result of `compare_tiers`.
 
     ``radius_floor`` is a bound that no candidate's radius is below, null where candidates were not
-    laid out; ``certified`` says whether verdicts are proofs.
+    laid out; ``certified`` says whether verdicts are proofs; ``smallest`` what is proved of the
+    best choice being the best, null without proofs.
     """
 
     schema_version: int = TIERS_SCHEMA_VERSION
@@ -105,6 +120,7 @@ class TierReport(Record, frozen=True, kw_only=True):
     exhaustive: bool
     radius_floor: float | None
     certified: bool
+    smallest: SmallestRadius | None = None
     rows: tuple[TierRow, ...]
     cures: Cures
     advice: tuple[Advice, ...]

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from kvsteady import __version__
 from kvsteady.advise.analysis import Advice
-from kvsteady.advise.tier_records import Cures, TierReport, TierRow
+from kvsteady.advise.tier_records import Cures, SmallestRadius, TierReport, TierRow
 from kvsteady.advise.tier_runs import tier_gain
 from kvsteady.model.system import System
 from kvsteady.progress import Progress, silent
@@ -19,6 +19,7 @@ from kvsteady.theory.tiers import (
     Design,
     Direction,
     Outcome,
+    Smallest,
     TierDesign,
     design_tiers,
     prove,
@@ -106,6 +107,7 @@ def compare_tiers(
         exhaustive=design.exhaustive,
         radius_floor=None if math.isnan(design.radius_floor) else design.radius_floor,
         certified=design.certified,
+        smallest=_smallest(design.smallest),
         rows=tuple(rows),
         cures=cures,
         advice=_advice(design, rows, cures),
@@ -151,6 +153,18 @@ def _row(design: Design, kv_tokens: int, seed: int, given: TierRow | None) -> Ti
         x_star=balance.admissions,
         gain=gain,
         tokens_gained=tokens / before - 1,
+    )
+
+
+def _smallest(found: Smallest | None) -> SmallestRadius | None:
+    if found is None:
+        return None
+    return SmallestRadius(
+        compared=found.compared,
+        excluded=found.excluded,
+        radius_low=found.radius_low,
+        radius_high=found.radius_high,
+        gap=found.gap,
     )
 
 

@@ -135,12 +135,20 @@ def _searched(report: TierReport) -> str:
     return " ".join(words)
 
 
+def _smallest(report: TierReport) -> str:
+    found = report.smallest
+    if found is None:
+        return ""
+    if found.excluded == found.compared:
+        return ", and so is that none of the designs looked at has a smaller radius than best 1"
+    left = counted(found.compared - found.excluded, "design")
+    return f"; {left} not excluded may have a radius smaller than best 1's by {found.gap:.1g} of it"
+
+
 def _notes(report: TierReport) -> tuple[str, ...]:
-    proofs = (
-        "Verdicts and counts are proved in exact arithmetic; which tiers are best is numerical."
-        if report.certified
-        else "Verdicts are floating point: pip install 'kvsteady[certify]' for proofs."
-    )
+    proofs = "Verdicts are floating point: pip install 'kvsteady[certify]' for proofs."
+    if report.certified:
+        proofs = f"Verdicts and counts are proved in exact arithmetic{_smallest(report)}."
     short = not all(row.gain.settled for row in report.rows)
     unsettled = ("?: the run was too short for the slowest mode to grow or die.",) if short else ()
     return (

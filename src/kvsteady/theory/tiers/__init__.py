@@ -10,6 +10,7 @@ from kvsteady.theory.tiers.cures import (
     stable_tolerance,
 )
 from kvsteady.theory.tiers.design import Design, Outcome, TierDesign, design_tiers, with_outputs
+from kvsteady.theory.tiers.exclude import Searched, Smallest, prove_smallest
 from kvsteady.theory.tiers.proof import Proof, prove
 
 __all__ = [
@@ -17,10 +18,13 @@ __all__ = [
     "Direction",
     "Outcome",
     "Proof",
+    "Searched",
+    "Smallest",
     "TierDesign",
     "WiderTolerance",
     "design_tiers",
     "prove",
+    "prove_smallest",
     "spread_tiers",
     "stable_extra_prompt",
     "stable_prompt_within",

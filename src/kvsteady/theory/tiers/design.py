@@ -17,6 +17,7 @@ from kvsteady.theory.tiers.choices import (
     nearest_primes,
     radius_floor,
 )
+from kvsteady.theory.tiers.exclude import Searched, Smallest, prove_smallest
 from kvsteady.theory.tiers.local import Point, walk_lengths, walk_shares
 from kvsteady.theory.tiers.proof import Proof, prove
 from kvsteady.theory.tiers.search import smallest_radii
@@ -108,6 +109,9 @@ class TierDesign:
         search or no search. NaN where the candidates were not laid out.
     certified
         Whether proofs were asked for and could be had.
+    smallest
+        Proof that no candidate has a smaller radius than the first of ``best``, and what it
+        leaves open; None where not certified.
     """
 
     outcome: Outcome
@@ -119,6 +123,7 @@ class TierDesign:
     exhaustive: bool
     radius_floor: float
     certified: bool
+    smallest: Smallest | None = None
 
     @property
     def designs(self) -> tuple[Design, ...]:
@@ -171,8 +176,10 @@ def design_tiers(
 
     Notes
     -----
-    The search is ours. Its result is numerical: radii are those of `spectrum`, and each candidate
-    left out has a root of larger modulus, found by Newton's method. Only `Design.proof` is exact.
+    The search is ours, and in floats: each candidate left out has a root of larger modulus, found
+    by Newton's method. Where certified, that root is then proved, and so is that the first of the
+    designs found has the smallest radius of all candidates (`TierDesign.smallest`); the order of
+    those after it is numerical.
     """
     tiers = choices(workload, tolerance, direction, share_tolerance)
     keep = whole_number(keep, "keep", 1, 100)
@@ -185,19 +192,25 @@ def design_tiers(
         found = smallest_radii(every, keep, progress=progress)
         ends = [Point(every.output[i], tiers.tickets, verdict) for i, verdict in found.best]
         looked_at, evaluated = len(every), found.evaluated
+        searched = [Searched(every, found.roots)]
     else:
         walk = walk_lengths(tiers, keep, restarts=_RESTARTS, seed=seed, progress=progress)
         ends, looked_at, evaluated = list(walk.ends), walk.candidates, walk.evaluated
+        searched = list(walk.searched)
     if tiers.share_steps:
         for place, end in enumerate(ends):
             walk = walk_shares(tiers, end, progress=progress)
             ends[place] = walk.ends[0]
             looked_at, evaluated = looked_at + walk.candidates, evaluated + walk.evaluated
+            searched += walk.searched
         ends.sort(key=lambda point: point.verdict.radius)
         exhaustive, floor = False, float("nan")
     best = [_of_point(rank, end, tiers) for rank, end in enumerate(ends, start=1)]
     if certified:
         given, named, best, certified = _proved(given, named, best, progress)
+    smallest = None
+    if certified:
+        smallest = prove_smallest(best[0].workload, searched, progress=progress)
     outcome = _outcome(given, best[0], exhaustive, floor)
     return TierDesign(
         outcome,
@@ -209,6 +222,7 @@ def design_tiers(
         exhaustive,
         floor,
         certified,
+        smallest,
     )
 
 

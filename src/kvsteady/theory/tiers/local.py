@@ -11,6 +11,7 @@ from kvsteady.arrays import IntArray
 from kvsteady.progress import Progress, silent
 from kvsteady.theory.spectrum import Spectrum
 from kvsteady.theory.tiers.choices import Choices
+from kvsteady.theory.tiers.exclude import Searched
 from kvsteady.theory.tiers.search import smallest_radii
 from kvsteady.theory.tiers.sparse import Candidates
 
@@ -36,6 +37,7 @@ class Walk:
     ends: tuple[Point, ...]
     candidates: int
     evaluated: int
+    searched: tuple[Searched, ...]
 
 
 def walk_lengths(
@@ -50,6 +52,7 @@ def walk_lengths(
     random = np.random.default_rng(seed)
     ends: dict[bytes, Point] = {}
     seen = evaluated = 0
+    searched = []
     for trip in range(restarts + 1):
         place = [0] * len(tiers.lengths)
         if trip:
@@ -61,6 +64,7 @@ def walk_lengths(
             below = np.inf if here is None else here.verdict.radius
             found = smallest_radii(around, keep, below=below)
             seen, evaluated = seen + len(around), evaluated + found.evaluated
+            searched.append(Searched(around, found.roots))
             for index, verdict in found.best:
                 point = Point(around.output[index], tiers.tickets, verdict)
                 ends[point.output.tobytes()] = point
@@ -73,7 +77,7 @@ def walk_lengths(
                 for allowed, length in zip(tiers.lengths, here.output, strict=True)
             ]
     ranked = sorted(ends.values(), key=lambda point: point.verdict.radius)
-    return Walk(tuple(ranked[:keep]), seen, evaluated)
+    return Walk(tuple(ranked[:keep]), seen, evaluated, tuple(searched))
 
 
 def walk_shares(tiers: Choices, start: Point, *, progress: Progress = silent) -> Walk:
@@ -82,6 +86,7 @@ def walk_shares(tiers: Choices, start: Point, *, progress: Progress = silent) ->
     """
     here, size = start, tiers.share_steps
     seen = evaluated = 0
+    searched = []
     while size >= 1:
         progress(tiers.share_steps - size, tiers.share_steps)
         moved = _moved(here.tickets, size, tiers)
@@ -89,12 +94,13 @@ def walk_shares(tiers: Choices, start: Point, *, progress: Progress = silent) ->
             around = Candidates(tiers.workload.prompt, np.tile(here.output, (len(moved), 1)), moved)
             found = smallest_radii(around)
             seen, evaluated = seen + len(around), evaluated + found.evaluated
+            searched.append(Searched(around, found.roots))
             index, verdict = found.best[0]
             if verdict.radius < here.verdict.radius * (1 - 1e-12):
                 here = Point(here.output, moved[index], verdict)
                 continue
         size //= 2
-    return Walk((here,), seen, evaluated)
+    return Walk((here,), seen, evaluated, tuple(searched))
 
 
 def _two_away(tiers: Choices, place: list[int], most: int) -> IntArray:

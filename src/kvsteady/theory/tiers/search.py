@@ -16,6 +16,7 @@ import numpy as np
 from kvsteady.progress import Progress, silent
 from kvsteady.theory.spectrum import Spectrum, spectrum
 from kvsteady.theory.tiers.sparse import Candidates, largest_found, root_sizes
+from kvsteady.theory.winding import ComplexArray
 
 _CHUNK = 1 << 15
 _FIRST = 24  # modes of the first candidate that are followed from the start
@@ -35,10 +36,14 @@ class Found:
         ``(index, spectrum)`` of the candidates with the smallest radii, smallest first.
     evaluated
         Spectra computed; every other candidate has a root that is larger.
+    roots
+        Of each candidate the root that rules it out, or its leading one, shape ``(n,)``; 0 where
+        it has none.
     """
 
     best: tuple[tuple[int, Spectrum], ...]
     evaluated: int
+    roots: ComplexArray
 
 
 def smallest_radii(
@@ -53,6 +58,7 @@ def smallest_radii(
     Radii are those of `spectrum`; whoever is left out has a root of at least the largest of them.
     """
     bound = np.zeros(len(candidates))
+    roots = np.zeros(len(candidates), dtype=np.complex128)
     best: list[tuple[float, int, Spectrum]] = []  # a heap, the largest radius first
     limit, evaluated, wait, skipped = below, 0, 0, 0
 
@@ -62,7 +68,9 @@ def smallest_radii(
         left = np.flatnonzero(bound < limit)
         for start in range(0, left.size, _CHUNK):
             part = left[start : start + _CHUNK]
-            bound[part] = np.maximum(bound[part], root_sizes(candidates, part, mode))
+            sizes, found = root_sizes(candidates, part, mode)
+            roots[part] = np.where(sizes > bound[part], found, roots[part])
+            bound[part] = np.maximum(bound[part], sizes)
         pays = _PAYS * np.count_nonzero(bound[left] >= limit) > left.size
         wait = 0 if pays else min(2 * wait + 1, _MOST_WAIT)
 
@@ -71,16 +79,17 @@ def smallest_radii(
         progress(len(candidates) - left.size, len(candidates))
         if not left.size:
             ranked = sorted(best, key=lambda row: (-row[0], row[1]))
-            return Found(tuple((index, verdict) for _, index, verdict in ranked), evaluated)
+            return Found(tuple((index, verdict) for _, index, verdict in ranked), evaluated, roots)
         chosen = int(left[np.argmin(bound[left])])
         modes: tuple[complex, ...] = ()
         if limit < np.inf:
             bound[chosen], root = largest_found(candidates, chosen, limit)
-            modes = (root,)
+            modes, roots[chosen] = (root,), root
         if bound[chosen] < limit:
             verdict = spectrum(candidates.workload(chosen))
             evaluated += 1
             bound[chosen] = np.inf
+            roots[chosen] = verdict.modes[0] if verdict.modes else 0.0
             modes = verdict.modes[: 1 if evaluated > 1 else _FIRST]
             if verdict.radius < limit:
                 heapq.heappush(best, (-verdict.radius, chosen, verdict))

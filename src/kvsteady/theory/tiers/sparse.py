@@ -53,11 +53,13 @@ class Candidates:
         return Workload.from_counts(self.prompt, self.output[index], self.tickets_of(index))
 
 
-def root_sizes(candidates: Candidates, which: IntArray, start: complex) -> FloatArray:
-    """A root of each candidate followed by Newton from ``start``: its modulus from below.
+def root_sizes(
+    candidates: Candidates, which: IntArray, start: complex
+) -> tuple[FloatArray, ComplexArray]:
+    """A root of each candidate followed by Newton from ``start``: its modulus from below, and it.
 
-    Where the last step in u is h a root lies within ``L |h|``, which is taken off. Shape ``(n,)``;
-    0 where Newton did not settle.
+    Where the last step in u is h a root lies within ``L |h|``, which is taken off. Shape ``(n,)``
+    each; 0 where Newton did not settle.
     """
     tickets = candidates.tickets if len(candidates.tickets) == 1 else candidates.tickets[which]
     law = _Law(candidates.prompt, candidates.output[which], tickets)
@@ -84,9 +86,9 @@ def largest_found(candidates: Candidates, index: int, limit: float) -> tuple[flo
     surest = ahead[closest][np.argsort(length[closest], kind="stable")][:_REFINED]
     if not surest.size:
         return 0.0, 0j
-    sizes = law.settled(surest)
+    sizes, roots = law.settled(surest)
     top = int(np.argmax(sizes))
-    return float(sizes[top]), complex(np.exp(surest[top]))
+    return float(sizes[top]), complex(roots[top])
 
 
 class _Law:
@@ -113,14 +115,19 @@ class _Law:
             step: ComplexArray = 1 / (slope / value + 2 * u / (1 - u))
         return step
 
-    def settled(self, s: ComplexArray) -> FloatArray:
-        """Newton from each point: a modulus that some root has or exceeds; 0 if it wandered."""
+    def settled(self, s: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+        """Newton from each point: a modulus that some root has or exceeds, 0 if it wandered; and
+        where it ended.
+        """
         step = np.zeros_like(s)
         with np.errstate(all="ignore"):
             for _ in range(_NEWTON_STEPS):
                 step = self.newton(s)
                 s = s + step
             slack = self._longest * np.abs(step)
-            size = np.exp(s.real) / (1 + slack)
-        bounds: FloatArray = np.where((slack < 1e-6) & np.isfinite(size), size, 0.0)
-        return bounds
+            root = np.exp(s)
+            size = np.abs(root) / (1 + slack)
+        settled = (slack < 1e-6) & np.isfinite(size)
+        bounds: FloatArray = np.where(settled, size, 0.0)
+        roots: ComplexArray = np.where(settled, root, 0.0)
+        return bounds, roots
