@@ -150,6 +150,48 @@ def test_coprime_tiers_at_a_quarter_million_prompt_tokens(
     assert counts(found) == (outside, 0, max(tiers) - 1 - outside)
 
 
+def near_the_circle(outputs: tuple[int, ...], prompt: int) -> tuple[int, np.ndarray]:
+    """Roots beyond 1 − 1e-4 by the argument along that circle, and those near the g-th roots of
+    unity by Newton's method; weights in equal shares, summed class by class.
+    """
+    weights = np.zeros(max(outputs))
+    for output in outputs:
+        weights[:output] += prompt + 1 + np.arange(output)
+    radius = 1 - 1e-4
+    turned = np.fft.fft(weights * radius ** -np.arange(weights.size, dtype=float), 2**19)
+    angles = np.unwrap(np.angle(np.append(turned, turned[0])))
+    assert np.abs(np.diff(angles)).max() < 1  # no step could hide a turn
+    beyond = round(float(angles[0] - angles[-1]) / (2 * np.pi))
+    g = math.gcd(*outputs)
+    z = np.exp(2j * np.pi * np.arange(1, g) / g)
+    for _ in range(6):
+        step = np.polyval(weights, z) / np.polyval(np.polyder(weights), z)
+        z = z - step
+    assert np.abs(step).max() < 1e-10
+    return beyond, z
+
+
+@pytest.mark.parametrize(
+    ("outputs", "outside"), [((128, 256, 512), 127), ((1024, 2048, 4096), 1023)]
+)
+def test_long_outputs_that_rise_and_fall_are_certified(
+    outputs: tuple[int, ...], outside: int
+) -> None:
+    prompt = 1_000_000
+    # At most so many roots lie beyond 1 − 1e-4, and each g-th root of unity ζ ≠ 1 has one next to
+    # it at about ζ (1 + 1 / (l0 + L)), as F = (l0 + L) A − z A′ and A(ζ) = 0 (theory, section 5).
+    beyond, near = near_the_circle(outputs, prompt)
+    assert beyond == near.size == outside
+    longest = max(outputs)
+    assert np.abs(near) - 1 == pytest.approx(1 / (prompt + longest), rel=0.01)
+    assert np.abs(np.diff(np.sort(np.angle(near)))).min() > 1e-3  # they are different roots
+    load = Workload.classes([(prompt, output) for output in outputs])
+    found = certify(load)
+    assert found.method == "winding in ball arithmetic"
+    assert counts(found) == (outside, 0, longest - 1 - outside)
+    assert found.outcome is Proven.UNSTABLE
+
+
 def test_one_class_is_unstable_without_any_library(monkeypatch: pytest.MonkeyPatch) -> None:
     # Theorem 2's local half: weights l0 + 1 … l0 + l1 increase.
     monkeypatch.setitem(sys.modules, "flint", None)
