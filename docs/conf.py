@@ -30,9 +30,8 @@ nitpick_ignore_regex = [
     ("py:class", r"(Float|Int|Complex)Array|Structured"),  # NumPy arrays by element
     ("py:.*", r"kvsteady\.workload\.traces\.(source|peek|checks)\..*|Doubt"),  # for readers only
     ("py:class", r"kvsteady\.memory\.fields\.Fields"),  # a config.json, kept for its notes
-    # What the kernels see of a run, an engine and a memory; and a type variable.
+    # What the kernels see of a run, an engine and a memory.
     ("py:class", r"kvsteady\.simulate\.(state\.State|counted\.Counted|engines\..*Habits)"),
-    ("py:class", r"kvsteady\.simulate\.doors\.Code"),
 ]
 autodoc_type_aliases = {name: name for name in ("FloatArray", "IntArray", "ComplexArray")}
 autodoc_type_aliases["npt.ArrayLike"] = "npt.ArrayLike"

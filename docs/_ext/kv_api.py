@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from enum import Enum
@@ -19,6 +20,7 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -195,7 +197,7 @@ def directive(package: str, module: str, name: str) -> Iterator[str]:
     else:
         yield f".. py:data:: {name}"
         text = repr(value)
-        if len(text) < 80:
+        if len(text) < 80 and " at 0x" not in text:
             yield f"   :value: {text}"
         yield ""
         comment = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", name), [])
@@ -273,6 +275,14 @@ def without_factories(
     return tuple(part and part.replace("= <factory>", "= ...") for part in signature)
 
 
+def has_no_page(_app: Sphinx, _domain: object, node: pending_xref) -> bool:
+    """Whether a name in a signature is private, or a type variable."""
+    module, _, name = str(node.get("reftarget")).rpartition(".")
+    if not module.startswith("kvsteady."):
+        return False
+    return name.startswith("_") or isinstance(getattr(sys.modules.get(module), name, None), TypeVar)
+
+
 def link_code(_app: Sphinx, doctree: nodes.document) -> None:
     """Make a link of `kvsteady.…` written as code in a page, where that has a page."""
     for code in list(doctree.findall(nodes.literal)):
@@ -301,5 +311,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", link_names, priority=400)
     app.connect("autodoc-process-signature", without_factories)
+    app.connect("warn-missing-reference", has_no_page)
     app.connect("doctree-read", link_code)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
