@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -116,13 +117,14 @@ def latency(run: Simulation, measure: str, which: str) -> str:
 
 def engine_line(run: Simulation) -> str:
     """Which engines ran on which memory."""
-    seen = {(r.engine, r.kv_tokens, r.block_size): 0 for r in run.replicas}
-    for replica in run.replicas:
-        seen[replica.engine, replica.kv_tokens, replica.block_size] += 1
+    seen = Counter((r.pool, r.engine, r.kv_tokens, r.block_size) for r in run.replicas)
     parts = []
-    for (engine, kv_tokens, block), count in seen.items():
+    for (pool, engine, kv_tokens, block), count in seen.items():
         copies = f"{count} × " if count > 1 else ""
-        parts.append(f"{copies}{engine}, {kv_tokens:,} KV tokens in blocks of {block}")
+        where = f"{pool}: " if pool else ""
+        parts.append(f"{where}{copies}{engine}, {kv_tokens:,} KV tokens in blocks of {block}")
+    if run.setup.transfer:
+        parts.append(f"KV moves in {run.setup.transfer}")
     return "; ".join(parts)
 
 

@@ -7,7 +7,13 @@ import math
 import numpy as np
 
 from kvsteady.arrays import FloatArray, IntArray
-from kvsteady.simulate.state import GAP_BINS_PER_E, GAP_LEAST
+from kvsteady.simulate.state import GAP_BINS, GAP_BINS_PER_E, GAP_LEAST
+
+
+def gap_bins(seconds: FloatArray) -> IntArray:
+    """Count times, in seconds, as `kvsteady.simulate.decoding.count_gap` does."""
+    places = (np.log(np.maximum(seconds, GAP_LEAST) / GAP_LEAST) * GAP_BINS_PER_E).astype(np.int64)
+    return np.bincount(np.minimum(places, GAP_BINS - 1), minlength=GAP_BINS)
 
 
 def gap_seconds(gaps: IntArray) -> FloatArray:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from kvsteady.errors import InputError, shown
+from kvsteady.simulate.fleet.decode_pool import DecodePool
 from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.fleet.router import Router
 from kvsteady.simulate.fleet.stop import Stop
@@ -26,6 +27,9 @@ class Scenario:
         One or more engines with their memory and speed.
     router
         Which replica a request goes to; needed with more than one.
+    decode
+        Other replicas that decode what ``replicas`` have prefilled (disaggregation, with an open
+        loop without sessions); None: every replica does both.
     stop
         When the run ends, if not with its load.
     warm_up, warm_up_iterations
@@ -46,6 +50,7 @@ class Scenario:
     load: Load
     replicas: tuple[Replica, ...]
     router: Router | None = None
+    decode: DecodePool | None = None
     stop: Stop = field(default_factory=Stop)
     warm_up: float = 0.0
     warm_up_iterations: int = 0
@@ -67,9 +72,24 @@ class Scenario:
         whole_number(self.log_every, "log_every", 1, 2**31)
 
     @property
+    def every_replica(self) -> tuple[Replica, ...]:
+        """The replicas, then those of the decode pool."""
+        return self.replicas + (() if self.decode is None else self.decode.replicas)
+
+    @property
+    def pools(self) -> list[str]:
+        """The pool of `every_replica`: prefill or decode, or nothing where there are no pools."""
+        if self.decode is None:
+            return [""] * len(self.replicas)
+        return ["prefill"] * len(self.replicas) + ["decode"] * len(self.decode.replicas)
+
+    @property
     def replica_names(self) -> list[str]:
-        """The replicas' titles, numbered where they would be alike."""
-        titles = [replica.title for replica in self.replicas]
+        """The titles of `every_replica` with their pools, numbered where they would be alike."""
+        titles = [
+            f"{pool}: {replica.title}" if pool else replica.title
+            for pool, replica in zip(self.pools, self.every_replica, strict=True)
+        ]
         return [
             f"{title} #{number}" if titles.count(title) > 1 else title
             for number, title in enumerate(titles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,9 @@ from kvsteady.errors import InputError
 from kvsteady.files import write_whole
 from kvsteady.progress import Progress, silent
 from kvsteady.simulate.fits import check_fits
+from kvsteady.simulate.fleet.disaggregated import run_disaggregated
+from kvsteady.simulate.fleet.fleet import FleetSink
+from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.fleet.run import run_fleet
 from kvsteady.simulate.load import Feed, Load
 from kvsteady.simulate.records import ITERATION, LEFT
@@ -60,7 +64,8 @@ def simulate(
     Raises
     ------
     InputError
-        A scenario that cannot be run: several replicas and no router, a load without end and no
+        A scenario that cannot be run: several replicas and no router, a decode pool under a load
+        that is no open loop or has sessions, a load without end and no
         stop, memory in which no request of the load ever fits, a warm-up that outlasts the run, a
         folder that cannot be written.
     MissingExtraError
@@ -68,13 +73,15 @@ def simulate(
     """
     feed = scenario.load.feed()
     check_fits(feed, scenario.replicas)
-    block_sizes = [replica.engine.block_size for replica in scenario.replicas]
-    blocks = [r.kv_tokens // size for r, size in zip(scenario.replicas, block_sizes, strict=True)]
-    collector = Collector(scenario.replica_names, blocks, block_sizes, scenario.objectives)
+    everyone = scenario.every_replica
+    block_sizes = [replica.engine.block_size for replica in everyone]
+    blocks = [r.kv_tokens // size for r, size in zip(everyone, block_sizes, strict=True)]
+    collector = Collector(
+        scenario.replica_names, blocks, block_sizes, scenario.objectives, pools=scenario.pools
+    )
     plans = [_plan(scenario, collector, number, chrome) for number in range(len(blocks))]
     replicas = [
-        ObservedReplica.of(replica, plan)
-        for replica, plan in zip(scenario.replicas, plans, strict=True)
+        ObservedReplica.of(replica, plan) for replica, plan in zip(everyone, plans, strict=True)
     ]
     with ExitStack() as files:
         tables = None if out is None else _Tables(Path(out), blocks, files)
@@ -89,20 +96,53 @@ def simulate(
             if tables is not None:
                 tables.iterations.add(iteration_columns(rows, replica, blocks[replica]))
 
-        run_fleet(
+        _run(
+            scenario,
             replicas,
             _Again(scenario.load, feed),
-            scenario.router,
-            stop=scenario.stop,
+            gaps=collector.second_tokens,
             finished=finished,
             iterations=iterations,
-            log_every=scenario.log_every,
             progress=progress,
         )
         result = summarise(scenario, feed, collector, plans)
     if out is not None:
         _write(Path(out) / SUMMARY, result.to_json() + b"\n")
     return result
+
+
+def _run(
+    scenario: Scenario,
+    replicas: Sequence[Replica],
+    load: Load,
+    *,
+    gaps: FleetSink,
+    finished: FleetSink,
+    iterations: FleetSink,
+    progress: Progress,
+) -> None:
+    """Run the load on all replicas, or through two pools of them."""
+    sinks: dict[str, Any] = {
+        "finished": finished,
+        "iterations": iterations,
+        "log_every": scenario.log_every,
+        "progress": progress,
+        "stop": scenario.stop,
+    }
+    pool = scenario.decode
+    if pool is None:
+        run_fleet(replicas, load, scenario.router, **sinks)
+        return
+    run_disaggregated(
+        replicas[: len(scenario.replicas)],
+        replicas[len(scenario.replicas) :],
+        load,
+        pool.transfer,
+        prefill_router=scenario.router,
+        decode_router=pool.router,
+        gaps=gaps,
+        **sinks,
+    )
 
 
 def _plan(

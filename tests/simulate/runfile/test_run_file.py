@@ -15,7 +15,7 @@ from kvsteady.errors import InputError
 from kvsteady.model import Eviction
 from kvsteady.simulate.engines import ENGINES, engine_class
 from kvsteady.simulate.engines.vllm import Vllm
-from kvsteady.simulate.fleet import RoundRobin
+from kvsteady.simulate.fleet import LeastKv, RoundRobin
 from kvsteady.simulate.loads import AtOnce, Closed, Gamma, Poisson, Recorded, Saturated, Sessions
 from kvsteady.simulate.results.objectives import Objectives
 from kvsteady.simulate.runfile import read_scenario
@@ -37,7 +37,11 @@ def scenario(tmp_path: Path, text: str):
 def test_the_examples_run(path: Path) -> None:
     run = simulate(read_scenario(path))
     assert run.completed > 1000
-    expected = {"three-tiers": "evicting", "burst": "overloaded"}
+    expected = {
+        "three-tiers": "evicting",
+        "burst": "overloaded",
+        "disaggregated": "completed",
+    }
     assert run.outcome == expected[path.stem]
 
 
@@ -151,6 +155,58 @@ replicas:
     assert made.replica_names == ["small #0", "small #1", "large"]
     assert [replica.kv_tokens for replica in made.replicas] == [10_000, 10_000, 50_000]
     assert simulate(made).completed == 100
+
+
+POOLS = f"{LEAST}load: {{kind: poisson, rate: 5}}\nrequests: 50\n"
+
+
+def test_prefill_and_decode_pools(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "llama", "num_hidden_layers": 32, "num_attention_heads": 32, '
+        '"num_key_value_heads": 8, "hidden_size": 4096, "torch_dtype": "bfloat16"}'
+    )
+    made = scenario(
+        tmp_path,
+        f"""{POOLS.replace("{kv_tokens: 10000}", "{kv_tokens: 10000, model: config.json}")}
+prefill: {{count: 2, time: {{kind: linear, iteration: 0.5}}}}
+decode: {{count: 3, engine: vllm, memory: {{kv_tokens: 50000}}, router: least-kv, name: slow}}
+transfer: {{seconds: 0.01, bytes_per_second: 1e9}}
+""",
+    )
+    assert [each.kv_tokens for each in made.every_replica] == [10_000] * 2 + [50_000] * 3
+    assert isinstance(made.router, RoundRobin)
+    assert made.replicas[0].time == LinearTime(0.5, 0.0, 0.0, 0.0)
+    assert made.decode is not None
+    assert isinstance(made.decode.router, LeastKv)
+    assert made.replica_names[4] == "decode: slow #4"
+    # 2 × 32 layers × 8 heads × 128 × 2 bytes are 131,072 a token.
+    assert made.decode.transfer.seconds(1000) == pytest.approx(0.01 + 131_072_000 / 1e9)
+    run = simulate(made)
+    assert (run.completed, run.setup.router) == (50, "prefill: RoundRobin, decode: LeastKv")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prefill: {count: 1}", "decode.*missing"),
+        ("transfer: {seconds: 1}", "prefill.*missing"),
+        ("prefill: {}\ndecode: {}\nreplicas: 2", "replicas.*each pool"),
+        ("prefill: {}\ndecode: {}\nrouter: mixed", "router.*each pool"),
+        ("prefill: {}\ndecode: {count: 0}", "decode.*1 to 4096"),
+        ("prefill: {}\ndecode: {router: nearest}", r"decode\.router.*round-robin"),
+        ("prefill: {}\ndecode: {}\ntransfer: {bytes_per_second: 1}", "bytes_per_token.*missing"),
+        ("prefill: {}\ndecode: {}\ntransfer: {bytes_per_token: 1}", "bytes_per_second is missing"),
+        (
+            "prefill: {}\ndecode: {}\ntransfer: {bytes_per_second: 1, seconds_per_token: 1}",
+            "both given",
+        ),
+        ("prefill: {}\ndecode: {}\ntransfer: {seconds: -1}", "latency.*at least 0"),
+        ("prefill: {kount: 1}\ndecode: {}", r"prefill\.kount.*count"),
+    ],
+)
+def test_pools_that_cannot_be(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        scenario(tmp_path, POOLS + text)
 
 
 BAD = [

@@ -1,5 +1,6 @@
 """Several replicas behind a router, and pools for prefill and decode."""
 
+from kvsteady.simulate.fleet.decode_pool import DecodePool
 from kvsteady.simulate.fleet.disaggregated import Pools, run_disaggregated
 from kvsteady.simulate.fleet.mixing import Mixing, Served, compare_mixing
 from kvsteady.simulate.fleet.mixing_map import MixingMap, mixing_map
@@ -24,6 +25,7 @@ from kvsteady.simulate.fleet.transfer import Transfer
 __all__ = [
     "ROUTERS",
     "ByClass",
+    "DecodePool",
     "LeastKv",
     "LeastRequests",
     "Mixed",

@@ -22,10 +22,10 @@ from kvsteady.simulate.fleet.router import Router
 from kvsteady.simulate.fleet.run import run_fleet
 from kvsteady.simulate.fleet.stop import Stop
 from kvsteady.simulate.fleet.transfer import Transfer
+from kvsteady.simulate.gaps import gap_bins
 from kvsteady.simulate.load import Feed, Load
 from kvsteady.simulate.machine import Machine
 from kvsteady.simulate.records import ARRIVAL, COMPLETED, LEFT
-from kvsteady.simulate.state import GAP_BINS_PER_E, GAP_LEAST
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def run_disaggregated(
     stop: Stop | None = None,
     finished: FleetSink = _ignore,
     iterations: FleetSink = _ignore,
+    gaps: FleetSink | None = None,
     log_every: int = 0,
     progress: Progress = silent,
 ) -> Pools:
@@ -76,8 +77,14 @@ def run_disaggregated(
         A row of ``finished`` is a whole request: it has the arrival, admission, first token and
         prefix hits of the prefill pool, the finish of the decode pool, and the preemptions and
         recomputed tokens of both. It goes with the replica that the request left.
-    log_every, progress
+    gaps
+        Called with the number of a decode replica and the seconds between the first and the second
+        token of requests that left it, which no engine sees, before ``finished`` is called with
+        them. None: they are added to the histogram of times between tokens of that replica.
+    log_every
         As in `run_fleet`, of each pool in turn.
+    progress
+        As in `run_fleet`; the prefill pool is the first half of the way.
 
     Returns
     -------
@@ -99,56 +106,83 @@ def run_disaggregated(
         )
     if feed.total is None and stop.seconds == math.inf and stop.iterations is None:
         raise InputError("the load has no end", field="stop", allowed="seconds, or iterations")
-    first = _Firsts(load)
-    pools: list[list[Machine]] = []
-    done: list[list[Any]] = [[] for _ in prefill]
-    pools.append(
-        run_fleet(
-            prefill,
-            first,
-            prefill_router,
-            stop=replace(stop, completed=None),
-            finished=lambda number, rows: done[number].append(rows),
-            iterations=iterations,
-            log_every=log_every,
-            progress=progress,
-        )
+    first = _Firsts(load, len(prefill), finished)
+    machines = run_fleet(
+        prefill,
+        first,
+        prefill_router,
+        stop=replace(stop, completed=None),
+        finished=first.done,
+        iterations=iterations,
+        log_every=log_every,
+        progress=lambda done, total: progress(done, None if total is None else 2 * total),
     )
-    whole = _Whole(first.asked(), done, finished)
-    whole.hand_over()
+    whole = _Whole(first, finished)
+    whole.reject()
     second = _Seconds(whole, feed, transfer)
-    pools.append(
+    counted: list[list[Any]] = [[] for _ in decode]
+
+    def left(number: int, rows: Any) -> None:
+        joined, seconds = whole.joined(rows)
+        if gaps is None:
+            counted[number].append(seconds)
+        elif seconds.size:
+            gaps(len(prefill) + number, seconds)
+        finished(len(prefill) + number, joined)
+
+    pools = Pools(
+        machines,
         run_fleet(
             decode,
             second,
             decode_router,
             stop=stop,
-            finished=lambda number, rows: finished(len(prefill) + number, whole.joined(rows)),
+            finished=left,
             iterations=lambda number, rows: iterations(len(prefill) + number, rows),
             log_every=log_every,
-            progress=progress,
-        )
-        if second.rows.size
-        else [each.machine() for each in decode]
+            progress=lambda done, total: (
+                progress(done, None) if total is None else progress(total + done, 2 * total)
+            ),
+        ),
     )
-    _count_gaps(pools[1], whole)
-    return Pools(*pools)
+    for machine, seconds in zip(pools.decode, counted, strict=True):
+        histogram = machine.state.gaps
+        histogram += gap_bins(np.concatenate([np.zeros(0), *seconds]))
+    return pools
 
 
 class _Firsts:
     """The load as the prefill pool sees it: every output is one token."""
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
+    def __init__(self, load: Load, replicas: int, finished: FleetSink) -> None:
+        self._load, self._finished = load, finished
         self._asked: list[Any] = []
+        self._single: set[int] = set()  # who asks for no more than one token
+        self._done: list[list[Any]] = [[] for _ in range(replicas)]
 
     def feed(self) -> Feed:
         feed = self._load.feed()
         self._asked.clear()
+        self._single.clear()
         return replace(feed, batches=map(self._cut, feed.batches), largest_output=1)
+
+    def done(self, number: int, rows: Any) -> None:
+        """Keep what left the prefill pool; who asked for one token has left for good."""
+        names = rows["id"].tolist()
+        single = np.array([name in self._single for name in names], dtype=bool)
+        single &= rows["status"] == COMPLETED
+        if single.any():
+            self._finished(number, rows[single])
+        self._done[number].append(rows[~single])
+
+    def kept(self) -> list[Any]:
+        """What `done` kept, by replica."""
+        empty = np.zeros(0, dtype=LEFT)
+        return [np.concatenate([empty, *batches]) for batches in self._done]
 
     def _cut(self, rows: Any) -> Any:
         self._asked.append(rows)
+        self._single.update(rows["id"][rows["output"] == 1].tolist())
         cut = rows.copy()
         cut["output"] = cut["limit"] = 1
         return cut
@@ -162,46 +196,41 @@ class _Firsts:
 class _Whole:
     """Puts the two halves of each request together."""
 
-    def __init__(self, asked: Any, done: list[list[Any]], finished: FleetSink) -> None:
-        empty = np.zeros(0, dtype=LEFT)
-        self._done = [np.concatenate([empty, *batches]) for batches in done]
+    def __init__(self, first: _Firsts, finished: FleetSink) -> None:
+        self._kept = first.kept()
         self._finished = finished
-        rows = np.concatenate([empty, *self._done])
+        rows = np.concatenate(self._kept)
         self._first = rows[np.argsort(rows["id"], kind="stable")]
-        self._asked = asked
-        self.gaps: list[Any] = []  # seconds between first and second token
+        self._asked = first.asked()
 
     def _asked_of(self, rows: Any) -> Any:
         return self._asked[np.searchsorted(self._asked["id"], rows["id"])]
 
-    def hand_over(self) -> None:
-        """Give out those that end in the prefill pool: rejected, or with one token in all."""
-        for number, rows in enumerate(self._done):
-            asked = self._asked_of(rows)
-            last = (rows["status"] != COMPLETED) | (asked["output"] == 1)
-            ended = rows[last]
-            if ended.size:
-                ended["output"] = asked["output"][last]
-                self._finished(number, ended)
+    def reject(self) -> None:
+        """Give out those that the prefill pool rejected."""
+        for number, rows in enumerate(self._kept):
+            late = rows[rows["status"] != COMPLETED]
+            if late.size:
+                late["output"] = self._asked_of(late)["output"]
+                self._finished(number, late)
 
     def going_on(self) -> tuple[Any, Any]:
         """What left the prefill pool and goes on to the other, and the requests as they were."""
-        asked = self._asked_of(self._first)
-        on = (self._first["status"] == COMPLETED) & (asked["output"] > 1)
-        return self._first[on], asked[on]
+        on = self._first[self._first["status"] == COMPLETED]
+        return on, self._asked_of(on)
 
-    def joined(self, rows: Any) -> Any:
-        """Rows of the decode pool as rows of whole requests."""
+    def joined(self, rows: Any) -> tuple[Any, Any]:
+        """Rows of the decode pool as rows of whole requests, and their first gaps in seconds."""
         first = self._first[np.searchsorted(self._first["id"], rows["id"])]
         seen = rows["first_token"] >= 0
-        self.gaps.append(rows["first_token"][seen] - first["first_token"][seen])
+        gaps = rows["first_token"][seen] - first["first_token"][seen]
         whole = rows.copy()
         for name in ("prompt", "arrival", "scheduled", "first_token", "hit"):
             whole[name] = first[name]
         whole["output"] += 1
         whole["preemptions"] += first["preemptions"]
         whole["recomputed"] += first["recomputed"]
-        return whole
+        return whole, gaps
 
 
 class _Seconds:
@@ -226,13 +255,3 @@ class _Seconds:
             smallest_prompt=self._feed.smallest_prompt + 1,
             total=self.rows.size,
         )
-
-
-def _count_gaps(machines: Sequence[Machine], whole: _Whole) -> None:
-    """Add the times from first to second tokens, which no engine sees, to a histogram."""
-    if not whole.gaps:
-        return
-    gaps = np.maximum(np.concatenate(whole.gaps), GAP_LEAST)
-    places = (np.log(gaps / GAP_LEAST) * GAP_BINS_PER_E).astype(np.int64)
-    counted = machines[0].state.gaps
-    counted += np.bincount(np.minimum(places, counted.size - 1), minlength=counted.size)

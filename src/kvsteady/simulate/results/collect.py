@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from kvsteady.arrays import FloatArray
+from kvsteady.simulate.gaps import gap_bins
 from kvsteady.simulate.records import COMPLETED, REJECTED
 from kvsteady.simulate.results.objectives import Objectives
 from kvsteady.simulate.results.series import Series
 from kvsteady.simulate.results.simulation import RejectedRequest
 from kvsteady.simulate.results.spread import Spread
+from kvsteady.simulate.state import GAP_BINS
 
 # Rejected requests that are named.
 _NAMED = 10
@@ -86,12 +88,21 @@ class Collector:
         Of each replica.
     objectives
         What a good request is.
+    pools
+        Of each replica, as `Scenario.pools`; None where there are none.
     """
 
     def __init__(
-        self, names: list[str], blocks: list[int], block_size: list[int], objectives: Objectives
+        self,
+        names: list[str],
+        blocks: list[int],
+        block_size: list[int],
+        objectives: Objectives,
+        *,
+        pools: list[str] | None = None,
     ) -> None:
         self._names, self._blocks, self._block_size = names, blocks, block_size
+        self._pools = [""] * len(names) if pools is None else pools
         self.measuring = [False] * len(names)
         self.requests = Requests(objectives)
         self.completed = [0] * len(names)
@@ -99,10 +110,19 @@ class Collector:
         self.series = Series(sum(blocks))
         self.rejected: list[RejectedRequest] = []
         self.failed = 0
+        self.left = 0  # requests, completed and rejected, over the whole run
         self.last_arrival = 0.0
+        # Times from first to second tokens that came from another pool, as `State.gaps`.
+        self.gaps = np.zeros(GAP_BINS, dtype=np.int64)
+
+    def second_tokens(self, replica: int, seconds: FloatArray) -> None:
+        """Take in times between the first and the second token, over two pools."""
+        if self.measuring[replica]:
+            self.gaps += gap_bins(seconds)
 
     def finished(self, replica: int, rows: Any) -> None:
         """Take in `records.LEFT` rows."""
+        self.left += rows.size
         self.last_arrival = max(self.last_arrival, float(rows["arrival"].max()))
         self._reject(replica, rows[rows["status"] == REJECTED])
         if self.measuring[replica]:
@@ -131,6 +151,11 @@ class Collector:
 
     def logged(self, replica: int, rows: Any) -> None:
         """Take in `records.ITERATION` rows."""
-        self.series.add(rows, self._blocks[replica])
+        shown = rows
+        if self._pools[replica] == "prefill":
+            # What completes there goes on to the other pool: it is not done.
+            shown = rows.copy()
+            shown["completed"] = 0
+        self.series.add(shown, self._blocks[replica])
         if self.measuring[replica] and rows.size:
             self.iterations[replica].add(rows)

@@ -24,7 +24,10 @@ class Curve(_Record, frozen=True):
 
 
 class Setup(_Record, frozen=True):
-    """What was run: load, router, and what ended it; ``warm_up`` seconds are not measured."""
+    """What was run: load, router, and what ended it; ``warm_up`` seconds are not measured.
+
+    ``transfer`` says how KV moves from the prefill to the decode pool, where there are pools.
+    """
 
     load: str
     router: str
@@ -32,10 +35,15 @@ class Setup(_Record, frozen=True):
     stop: str
     warm_up: float
     log_every: int
+    transfer: str = ""
 
 
 class ReplicaResult(_Record, frozen=True):
-    """One replica: what it is, and what it did in the time that was measured."""
+    """One replica: what it is, and what it did in the time that was measured.
+
+    ``pool`` is prefill or decode, or empty where a replica does both; what a prefill replica
+    completes is prefills.
+    """
 
     name: str
     engine: str
@@ -50,6 +58,7 @@ class ReplicaResult(_Record, frozen=True):
     num_preemptions_total: int
     kv_cache_usage_perc: float
     busy: float
+    pool: str = ""
 
 
 class ObjectiveResult(_Record, frozen=True):

@@ -50,7 +50,7 @@ def summarise(
     span = end - start
     series = collector.series.read(end)
     outcome = _outcome(feed, collector, plans, series, (start, end))
-    spreads = _spreads(collector.requests, plans)
+    spreads = _spreads(collector, plans)
     result = Simulation(
         kvsteady_version=__version__,
         name=scenario.name or scenario.load_name or type(scenario.load).__name__,
@@ -58,12 +58,12 @@ def summarise(
         replicas=_replicas(scenario, collector, plans, span),
         outcome=outcome.label,
         outcome_text=words.outcome_text(
-            outcome, collector.failed, _left(plans) - collector.failed
+            outcome, collector.failed, collector.left - collector.failed
         ),
         advice=(),
         cycle=_cycle(scenario, plans),
         rejected=tuple(collector.rejected),
-        notes=words.notes(feed, scenario.replicas),
+        notes=words.notes(feed, scenario),
         percentiles="exact; ITL in bins of 1%"
         if collector.requests.e2el.exact
         else f"in bins of 1% (over {EXACT:,} requests)",
@@ -84,24 +84,18 @@ def _outcome(
     measured_time: tuple[float, float],
 ) -> Outcome:
     start, end = measured_time
-    left = _left(plans)
-    drained = feed.total is not None and left >= feed.total
+    drained = feed.total is not None and collector.left >= feed.total
     open_loop = not (feed.on_demand or feed.clients)
     until = min(end, collector.last_arrival) if drained else end
     evicted = sum(int(measured(plan, "all_preempted")) for plan in plans)
     return decide(
         livelocked=any(plan.halt is not None and plan.halt.livelocked for plan in plans),
         stalled=any(plan.halt is not None and not plan.halt.livelocked for plan in plans),
-        rejected=2 * collector.failed > left,
+        rejected=2 * collector.failed > collector.left,
         drained=drained,
         growing=open_loop and queue_grows(series, start, until),
         preemptions_per_request=evicted / max(collector.requests.completed, 1),
     )
-
-
-def _left(plans: list[Plan]) -> int:
-    """Requests that left, completed or rejected, over the whole run."""
-    return sum(int(_clock(p)["all_completed"] + _clock(p)["all_rejected"]) for p in plans)
 
 
 def _throughput(
@@ -114,7 +108,7 @@ def _throughput(
         "iterations": int(sum(measured(plan, "iteration") for plan in plans)),
         "completed": requests.completed,
         "failed": collector.failed,
-        "unfinished": sum(_unfinished(plan) for plan in plans),
+        "unfinished": _unfinished(scenario, collector, plans),
         "total_input_tokens": requests.prompt,
         "total_output_tokens": requests.output,
         "request_throughput": _rate(requests.completed, span),
@@ -128,11 +122,12 @@ def _throughput(
     }
 
 
-def _spreads(requests: Requests, plans: list[Plan]) -> dict[str, Spread]:
+def _spreads(collector: Collector, plans: list[Plan]) -> dict[str, Spread]:
+    requests = collector.requests
     return {
         "ttft": requests.ttft,
         "tpot": requests.tpot,
-        "itl": _between_tokens(plans, requests),
+        "itl": _between_tokens(plans, collector),
         "e2el": requests.e2el,
     }
 
@@ -175,17 +170,20 @@ def _clock(plan: Plan) -> Any:
     return plan.machine.clock if plan.after is None else plan.after
 
 
-def _unfinished(plan: Plan) -> int:
-    clock = _clock(plan)
-    if clock["backlog"]:
+def _unfinished(scenario: Scenario, collector: Collector, plans: list[Plan]) -> int:
+    """Requests that came and have not left: they run, wait, or are on their way between pools."""
+    entered = [_clock(plan) for plan in plans[: len(scenario.replicas)]]
+    if any(clock["backlog"] for clock in entered):
         return 0  # a queue without end
-    return int(clock["all_arrived"] - clock["all_completed"] - clock["all_rejected"])
+    if scenario.decode is not None:
+        return sum(int(clock["all_arrived"]) for clock in entered) - collector.left
+    return sum(int(c["all_arrived"] - c["all_completed"] - c["all_rejected"]) for c in entered)
 
 
-def _between_tokens(plans: list[Plan], requests: Requests) -> Spread:
+def _between_tokens(plans: list[Plan], collector: Collector) -> Spread:
     """Times between tokens: spread by the kernels' histograms, mean over completed requests."""
-    spread = Spread()
-    bins = sum(gaps(plan) for plan in plans)
+    spread, requests = Spread(), collector.requests
+    bins = collector.gaps + sum(gaps(plan) for plan in plans)
     mean = requests.decoding / max(requests.output - requests.completed, 1)
     spread.add_bins(bins, mean * int(bins.sum()))
     return spread
@@ -212,26 +210,38 @@ def _occupancy(collector: Collector, plans: list[Plan], span: float) -> dict[str
 
 
 def _setup(scenario: Scenario) -> Setup:
-    semantics = sorted({replica.eviction.value for replica in scenario.replicas})
+    semantics = sorted({replica.eviction.value for replica in scenario.every_replica})
     return Setup(
         load=words.described(scenario.load, scenario.load_name),
-        router="" if scenario.router is None else words.described(scenario.router),
+        router=words.routing(scenario),
         eviction=", ".join(semantics),
         stop=words.ending(scenario.stop),
         warm_up=scenario.warm_up,
         log_every=scenario.log_every,
+        transfer="" if scenario.decode is None else words.moving(scenario.decode.transfer),
     )
 
 
 def _replicas(
     scenario: Scenario, collector: Collector, plans: list[Plan], span: float
 ) -> tuple[ReplicaResult, ...]:
-    each = zip(scenario.replicas, scenario.replica_names, plans, collector.completed, strict=True)
+    each = zip(
+        scenario.every_replica,
+        scenario.replica_names,
+        scenario.pools,
+        plans,
+        collector.completed,
+        strict=True,
+    )
     return tuple(_replica(*parts, span) for parts in each)
 
 
-def _replica(replica: Replica, name: str, plan: Plan, done: int, span: float) -> ReplicaResult:
+def _replica(
+    replica: Replica, name: str, pool: str, plan: Plan, done: int, span: float
+) -> ReplicaResult:
     total = int(_clock(plan)["total"])
+    # A request that goes on to the decode pool has completed here.
+    completed = int(measured(plan, "all_completed")) if pool == "prefill" else done
     return ReplicaResult(
         name=name,
         engine=replica.engine.name,
@@ -242,10 +252,11 @@ def _replica(replica: Replica, name: str, plan: Plan, done: int, span: float) ->
         rate_cap=None if math.isinf(replica.pace.rate) else replica.pace.rate,
         ended=words.ended(plan.why, plan.halt),
         iterations=int(measured(plan, "iteration")),
-        completed=done,
+        completed=completed,
         num_preemptions_total=int(measured(plan, "all_preempted")),
         kv_cache_usage_perc=_rate(float(measured(plan, "block_seconds")), span * total),
         busy=min(_rate(float(measured(plan, "busy")), span), 1.0),
+        pool=pool,
     )
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 
 import msgspec
 
 from kvsteady.model.system import Eviction
 from kvsteady.simulate import arriving
-from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.fleet.stop import Stop
+from kvsteady.simulate.fleet.transfer import Transfer
 from kvsteady.simulate.load import Feed
 from kvsteady.simulate.results.halt import Halt
 from kvsteady.simulate.results.objectives import is_number
 from kvsteady.simulate.results.outcome import Outcome
 from kvsteady.simulate.results.simulation import Simulation
+from kvsteady.simulate.scenario import Scenario
 from kvsteady.simulate.times.fitted import FittedTime
 
 _LONGEST = 200
@@ -76,9 +76,31 @@ def with_advice(result: Simulation) -> Simulation:
     return msgspec.structs.replace(result, advice=tuple(_advice(result)))
 
 
-def notes(feed: Feed, replicas: Sequence[Replica]) -> tuple[str, ...]:
+def routing(scenario: Scenario) -> str:
+    """Which replica a request goes to, in each pool; empty where there is no choice."""
+    routers = {"prefill": scenario.router}
+    if scenario.decode is not None:
+        routers["decode"] = scenario.decode.router
+    said = {pool: described(router) for pool, router in routers.items() if router is not None}
+    if scenario.decode is None:
+        return said.get("prefill", "")
+    return ", ".join(f"{pool}: {text}" for pool, text in said.items())
+
+
+def moving(transfer: Transfer) -> str:
+    """How long KV is on its way."""
+    return f"{transfer.latency:g} s and {transfer.seconds_per_token:g} s per token"
+
+
+def notes(feed: Feed, scenario: Scenario) -> tuple[str, ...]:
     """What a reader of the numbers should know."""
-    found = []
+    found, replicas = [], scenario.every_replica
+    if scenario.decode is not None:
+        found.append(
+            "Prefill and decode have pools of their own: the first token comes from the prefill "
+            "pool, all others from the decode pool. KV usage, running and waiting requests are "
+            "over both; KV on its way waits for no other's."
+        )
     if feed.on_demand:
         found.append(
             "The queue never empties: requests count as arrived when the engine can first see "

@@ -15,6 +15,7 @@ from kvsteady.simulate.runfile.schema import (
     LoadPart,
     MemoryPart,
     PoissonPart,
+    PoolPart,
     ReplicaPart,
     RooflinePart,
     RunFile,
@@ -22,6 +23,7 @@ from kvsteady.simulate.runfile.schema import (
     SessionsPart,
     StopPart,
     TracePart,
+    TransferPart,
     WorkloadPart,
 )
 from kvsteady.simulate.runfile.tree import plain_value
@@ -39,6 +41,7 @@ __all__ = [
     "LoadPart",
     "MemoryPart",
     "PoissonPart",
+    "PoolPart",
     "ReplicaPart",
     "RooflinePart",
     "RunFile",
@@ -46,6 +49,7 @@ __all__ = [
     "SessionsPart",
     "StopPart",
     "TracePart",
+    "TransferPart",
     "WorkloadPart",
     "build",
     "plain_value",

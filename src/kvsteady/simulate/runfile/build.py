@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from kvsteady.policies import RateCap
 from kvsteady.progress import Progress, silent
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.engines import engine_class
-from kvsteady.simulate.fleet import ROUTERS, Replica, Router, Stop
+from kvsteady.simulate.fleet import ROUTERS, DecodePool, Replica, Router, Stop
 from kvsteady.simulate.results.objectives import Objectives
 from kvsteady.simulate.runfile import schema
 from kvsteady.simulate.runfile.loads import load_of, workload_of
+from kvsteady.simulate.runfile.pools import pools_of, transfer_of
 from kvsteady.simulate.scenario import Scenario
 from kvsteady.simulate.times import LinearTime, fitted_time, roofline
 from kvsteady.simulate.times.protocol import IterationTime
@@ -70,8 +71,7 @@ def build(
     load, load_name, endless = load_of(run, workload, folder)
     return Scenario(
         load=load,
-        replicas=_replicas(run, workload, folder, found),
-        router=_router(run),
+        **_fleet(run, workload, folder, found),
         stop=_stop(run, endless),
         warm_up=run.warm_up,
         warm_up_iterations=run.warm_up_iterations,
@@ -94,28 +94,56 @@ def _stop(run: schema.RunFile, endless: bool) -> Stop:
     return replace(stop, completed=REQUESTS) if endless and stop.never else stop
 
 
-def _router(run: schema.RunFile) -> Router | None:
+def _fleet(run: schema.RunFile, workload: Workload, folder: Path, found: Found) -> dict[str, Any]:
+    """Replicas, router and decode pool, by the names of `Scenario`."""
+    pools = pools_of(run)
+    if pools is not None:
+        prefill, decode = pools
+        # Each request makes one token in the prefill pool, which is what a rate cap there sees.
+        first = workload.capped(1)
+        return {
+            "replicas": _made(run, [prefill], "prefill", first, folder, found),
+            "router": _router(run, prefill.router, "prefill.router"),
+            "decode": DecodePool(
+                _made(run, [decode], "decode", workload, folder, found),
+                _router(run, decode.router, "decode.router"),
+                transfer_of(run, folder),
+            ),
+        }
+    parts = run.replicas
+    if isinstance(parts, int):
+        parts = [schema.ReplicaPart(count=parts)]
     count = run.replicas if isinstance(run.replicas, int) else len(run.replicas)
-    if run.router is None and count == 1 and not isinstance(run.replicas, list):
-        return None
-    name = "round-robin" if run.router is None else run.router
+    alone = count == 1 and not isinstance(run.replicas, list)
+    return {
+        "replicas": _made(run, parts, "replicas", workload, folder, found),
+        "router": None if run.router is None and alone else _router(run, run.router, "router"),
+    }
+
+
+def _router(run: schema.RunFile, name: str | None, where: str) -> Router:
+    """The router of that name, in turn if there is none; ``where`` it stands in the file."""
+    name = "round-robin" if name is None else name
     if name not in ROUTERS:
-        raise InputError(f"no router {shown(name)}", field="router", allowed=", ".join(ROUTERS))
+        raise InputError(f"no router {shown(name)}", field=where, allowed=", ".join(ROUTERS))
     router = ROUTERS[name]
     seeded = "seed" in {field.name for field in fields(router)}  # type: ignore[arg-type]  # all are dataclasses
     return router(seed=run.seed) if seeded else router()  # type: ignore[call-arg]  # just looked
 
 
-def _replicas(
-    run: schema.RunFile, workload: Workload, folder: Path, found: Found
+def _made(
+    run: schema.RunFile,
+    parts: Sequence[schema.ReplicaPart],
+    where: str,
+    workload: Workload,
+    folder: Path,
+    found: Found,
 ) -> tuple[Replica, ...]:
-    parts = run.replicas
-    if isinstance(parts, int):
-        parts = [schema.ReplicaPart(count=parts)]
+    """All replicas of some parts, which stand at ``where`` in the file."""
     made: list[Replica] = []
     for part in parts:
         if not 1 <= part.count <= 4096:
-            raise InputError(f"{part.count} is out of range", field="replicas", allowed="1 to 4096")
+            raise InputError(f"{part.count} is out of range", field=where, allowed="1 to 4096")
         made += [replica_of(run, part, workload, folder, found)] * part.count
     return tuple(made)
 

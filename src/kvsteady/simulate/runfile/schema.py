@@ -162,6 +162,25 @@ class ReplicaPart(_Part, frozen=True):
     swap_seconds_per_token: float | None = None
 
 
+class PoolPart(ReplicaPart, frozen=True):
+    """Replicas that prefill, or that decode, and the router before them."""
+
+    router: str | None = None
+
+
+class TransferPart(_Part, frozen=True):
+    """How KV gets from the prefill to the decode pool.
+
+    ``seconds`` per request, and either ``seconds_per_token`` or ``bytes_per_second`` (then with
+    ``bytes_per_token``, or a ``model`` in ``memory`` to count them from).
+    """
+
+    seconds: float = 0.0
+    seconds_per_token: float | None = None
+    bytes_per_second: float | None = None
+    bytes_per_token: float | None = None
+
+
 class StopPart(_Part, frozen=True):
     """What ends the run, whichever comes first."""
 
@@ -193,6 +212,9 @@ class RunFile(_Part, frozen=True, kw_only=True):
     swap_seconds_per_token: float = 0.0
     replicas: int | list[ReplicaPart] = 1
     router: str | None = None
+    prefill: PoolPart | None = None
+    decode: PoolPart | None = None
+    transfer: TransferPart | None = None
     stop: StopPart = StopPart()
     warm_up: float = 0.0
     warm_up_iterations: int = 0
