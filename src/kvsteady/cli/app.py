@@ -12,6 +12,7 @@ from rich.console import Console
 from kvsteady import __version__
 from kvsteady.cli import sources
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.engine_to_try import engine_to_try
 from kvsteady.cli.output import Output
 from kvsteady.errors import InputError
 
@@ -54,7 +55,8 @@ def check(
     overhead: Annotated[str | None, Parameter(group=_memory)] = None,
     block_size: Annotated[int, Parameter(group=_memory, show_default=True)] = 16,
     engine: Annotated[str | None, Parameter(group=_engine)] = None,
-    time: Annotated[str, Parameter(group=_engine, show_default=True)] = sources.TIME,
+    time: Annotated[str | None, Parameter(group=_engine)] = None,
+    gpu: Annotated[str | None, Parameter(group=_engine)] = None,
     certify: Annotated[bool, Parameter(group=_output)] = False,
     json: Annotated[bool, Parameter(group=_output)] = False,
     html: Annotated[Path | None, Parameter(group=_output)] = None,
@@ -110,7 +112,10 @@ def check(
         vidur-sarathi or paper with an endless queue, greedy and capped: recomputed tokens, time
         between tokens, tokens per second.
     time
-        What its iterations take: a model and GPU from kvsteady.simulate.times.FITTED.
+        What its iterations take, as in simulate: one that comes with kvsteady
+        (llama-3.1-8b_h100 if left out), linear:TERM=SECONDS,…, or roofline with --model and --gpu.
+    gpu
+        GPU whose figures a roofline takes, as in h100.
     certify
         Prove the verdict on the spectrum by exact arithmetic.
     json
@@ -143,19 +148,35 @@ def check(
             max_tokens=max_tokens,
             progress=bar,
         )
+    # With --kv-tokens what is said of the model is for a roofline, if anything.
+    apart = kv_tokens is not None and (gpu is not None or time == "roofline")
     held = sources.memory(
         kv_tokens=kv_tokens,
-        model=model,
+        model=None if apart else model,
         gpu_memory=gpu_memory,
         utilisation=gpu_memory_utilization,
-        tensor_parallel=tensor_parallel,
+        tensor_parallel=None if apart else tensor_parallel,
         pipeline_parallel=pipeline_parallel,
-        weights_memory=weights_memory,
+        weights_memory=None if apart else weights_memory,
         kv_dtype=kv_dtype,
         overhead=overhead,
         block_size=block_size,
     )
-    on = None if engine is None else sources.on_engine(engine, time, block_size)
+    on = engine_to_try(
+        engine,
+        time=time,
+        gpu=gpu,
+        block_size=block_size,
+        model=model,
+        memory={
+            "kv_tokens": kv_tokens,
+            "gpu_memory": gpu_memory,
+            "tensor_parallel": tensor_parallel,
+            "pipeline_parallel": pipeline_parallel or 1,
+            "weights_memory": weights_memory,
+            "kv_dtype": kv_dtype,
+        },
+    )
     with Bar("Running the model", errors) as bar:
         analysis = analyse(
             System(load, held.kv_tokens, block_size),

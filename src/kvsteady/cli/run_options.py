@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kvsteady.cli import sources
+from kvsteady.cli.times import time_part
 from kvsteady.errors import InputError, shown
 from kvsteady.progress import Progress
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from kvsteady.simulate.scenario import Scenario
 
 _OPTION = "NAME=VALUE, as in max_num_seqs=256"
-_LINEAR = "linear:TERM=SECONDS,…, as in linear:iteration=0.02,kv_read=4e-8"
 
 
 def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenario:
@@ -37,22 +37,24 @@ def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenari
         progress=progress,
     )
 
+    given = flags["kv_tokens"] is not None
+
     def kv_tokens(block_size: int) -> int:
         return sources.memory(
             kv_tokens=flags["kv_tokens"],
-            # With --kv-tokens the model is that of a roofline.
-            model=None if flags["kv_tokens"] is not None else flags["model"],
+            # With --kv-tokens what is said of the model is for the iteration time, if anything.
+            model=None if given else flags["model"],
             gpu_memory=flags["gpu_memory"],
             utilisation=flags["gpu_memory_utilization"],
-            tensor_parallel=None if flags["kv_tokens"] is not None else flags["tensor_parallel"],
+            tensor_parallel=None if given else flags["tensor_parallel"],
             pipeline_parallel=flags["pipeline_parallel"],
-            weights_memory=flags["weights_memory"],
+            weights_memory=None if given else flags["weights_memory"],
             kv_dtype=flags["kv_dtype"],
             overhead=flags["overhead"],
             block_size=block_size,
         ).kv_tokens
 
-    trace, model = flags["trace"], flags["model"]
+    trace, model, stages = flags["trace"], flags["model"], flags["pipeline_parallel"]
     described = schema.RunFile(
         workload=schema.WorkloadPart(
             trace=None if trace is None else str(trace),
@@ -64,11 +66,17 @@ def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenari
         requests=flags["requests"],
         engine=schema.EnginePart(flags["engine"] or "vllm", _options(flags["option"])),
         memory=schema.MemoryPart(
+            kv_tokens=flags["kv_tokens"],
             model=None if model is None else str(model),
-            tensor_parallel=flags["tensor_parallel"] or 1,
+            gpu_memory=flags["gpu_memory"],
+            gpu_memory_utilization=flags["gpu_memory_utilization"],
+            tensor_parallel=flags["tensor_parallel"],
+            pipeline_parallel=1 if stages is None else stages,
             weights_memory=flags["weights_memory"],
+            kv_dtype=flags["kv_dtype"],
+            overhead=flags["overhead"],
         ),
-        time=_time(flags["time"], flags["gpu"]),
+        time=time_part(flags["time"], flags["gpu"]),
         eviction=flags["eviction"],
         rate_cap=_rate_cap(flags["rate_cap"]),
         replicas=1 if flags["replicas"] is None else flags["replicas"],
@@ -77,7 +85,26 @@ def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenari
         warm_up=flags["warm_up"] or 0.0,
         seed=seed,
     )
-    return build(described, found=Found(workload, kv_tokens), progress=progress)
+    try:
+        return build(described, found=Found(workload, kv_tokens), progress=progress)
+    except InputError as error:
+        if error.file is not None:
+            raise
+        raise InputError(
+            error.problem, field=_flag(error.field, flags), allowed=error.allowed
+        ) from None
+
+
+def _flag(field: str | None, flags: dict[str, Any]) -> str | None:
+    """The option that stands for a field of a run file."""
+    if field is None or field.startswith("--"):
+        return field
+    part, _, name = field.rpartition(".")
+    if part.endswith("options"):
+        return f"--option {name}"
+    if field in ("load.size", "load.at"):
+        return "--burst"
+    return f"--{name.replace('_', '-')}" if name in flags else field
 
 
 def _load_of(flags: dict[str, Any]) -> Any:
@@ -159,36 +186,6 @@ def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise InputError(f"{shown(pair)} is no option", field="--option", allowed=_OPTION)
         found[name.strip().replace("-", "_")] = plain_value(value.strip())
     return found
-
-
-def _time(text: str | None, gpu: str | None) -> Any:
-    from kvsteady.simulate.runfile import schema
-
-    if text is None and gpu is not None:
-        text = "roofline"
-    if text == "roofline":
-        if gpu is None:
-            raise InputError("--gpu is missing", allowed="--time roofline --gpu h100 --model FILE")
-        return schema.RooflinePart(gpu)
-    if gpu is not None:
-        raise InputError(f"--gpu does not go with --time {text}", allowed="with --time roofline")
-    if text is None or not text.startswith("linear:"):
-        return text
-    known = schema.LinearPart.__struct_fields__
-    terms: dict[str, float] = {}
-    for pair in text.removeprefix("linear:").split(","):
-        name, _, value = pair.partition("=")
-        try:
-            terms[name] = float(value)
-        except ValueError:
-            name = ""
-        if name not in known:
-            raise InputError(
-                f"{shown(pair)} is no term",
-                field="--time",
-                allowed=f"{_LINEAR}; {', '.join(known)}",
-            )
-    return schema.LinearPart(**terms)
 
 
 def _rate_cap(text: str | None) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kvsteady.errors import InputError, shown
 from kvsteady.memory import (
@@ -18,12 +17,6 @@ from kvsteady.progress import Progress
 from kvsteady.workload import Workload, independent, parse_lengths, preset
 from kvsteady.workload.traces import Columns, read_trace
 
-if TYPE_CHECKING:
-    from kvsteady.advise import OnEngine
-
-# What engines call the tokens of a KV block.
-_BLOCK_SIZES = ("block_size", "page_size", "tokens_per_block")
-TIME = "llama-3.1-8b_h100"
 _CLASS = "PROMPT:OUTPUT or PROMPT:OUTPUT:SHARE, as in 128:512:0.5"
 
 
@@ -141,25 +134,3 @@ def memory(
     )
     counted = f"{found.kv_tokens:,} KV tokens at {found.bytes_per_token:,} bytes per token"
     return Memory(found.kv_tokens, (counted, *found.notes))
-
-
-def on_engine(name: str, time: str, block_size: int) -> OnEngine:
-    """The engine that `check` tries, with its defaults, and what its iterations take."""
-    # Imported here: the kernels and their compiler are not needed to refuse another option.
-    from dataclasses import fields
-
-    from kvsteady.advise import OnEngine
-    from kvsteady.model.system import Eviction
-    from kvsteady.simulate.engines import engine_class
-    from kvsteady.simulate.times import fitted_time
-
-    kind = engine_class(name)
-    size = next((field.name for field in fields(kind) if field.name in _BLOCK_SIZES), "block_size")
-    found = fitted_time(time)
-    eviction = Eviction.RESTART if name == "paper" else Eviction.RESUME
-    return OnEngine(
-        engine=kind(**{size: block_size}),
-        time=found,
-        time_name=f"{found.model} on {found.tensor_parallel} x {found.gpu}",
-        eviction=eviction,
-    )

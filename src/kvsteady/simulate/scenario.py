@@ -11,6 +11,7 @@ from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.fleet.router import Router
 from kvsteady.simulate.fleet.stop import Stop
 from kvsteady.simulate.load import Load
+from kvsteady.simulate.places import Places
 from kvsteady.simulate.results.objectives import Objectives, is_number
 from kvsteady.workload.ranges import whole_number
 
@@ -40,6 +41,8 @@ class Scenario:
         Iterations that one row of ``iterations.parquet`` stands for.
     name, load_name
         What to call the run and its load; by default the kind of load.
+    places
+        Where it stands in a run file, for errors that show only when it runs.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Scenario:
     log_every: int = 1
     name: str = ""
     load_name: str = ""
+    places: Places | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.replicas:

@@ -19,6 +19,7 @@ from kvsteady.simulate.fleet.fleet import FleetSink
 from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.fleet.run import run_fleet
 from kvsteady.simulate.load import Feed, Load
+from kvsteady.simulate.places import located
 from kvsteady.simulate.records import ITERATION, LEFT
 from kvsteady.simulate.results.chrome import ChromeTrace
 from kvsteady.simulate.results.collect import Collector
@@ -71,8 +72,19 @@ def simulate(
     MissingExtraError
         ``out`` without pyarrow (``kvsteady[traces]``).
     """
+    with located(scenario.places):
+        return _simulate(scenario, out, chrome, progress)
+
+
+def _simulate(
+    scenario: Scenario,
+    out: str | PathLike[str] | None,
+    chrome: ChromeTrace | None,
+    progress: Progress,
+) -> Simulation:
     feed = scenario.load.feed()
-    check_fits(feed, scenario.replicas)
+    # Whole requests are in a decode pool, where there is one.
+    check_fits(feed, scenario.replicas if scenario.decode is None else scenario.decode.replicas)
     everyone = scenario.every_replica
     block_sizes = [replica.engine.block_size for replica in everyone]
     blocks = [r.kv_tokens // size for r, size in zip(everyone, block_sizes, strict=True)]

@@ -91,7 +91,9 @@ def test_evictions_are_those_of_the_table(tmp_path: Path) -> None:
 def test_a_trace_holds_no_more_events_than_viewers_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvsteady.simulate.results.chrome._MOST", 50)
     trace = ChromeTrace(0, 100)
-    simulate(scenario(Saturated(Workload.fixed(16, 32)), 960, stop=Stop(iterations=90)), chrome=trace)
+    simulate(
+        scenario(Saturated(Workload.fixed(16, 32)), 960, stop=Stop(iterations=90)), chrome=trace
+    )
     assert len(trace.events) == 50
 
 

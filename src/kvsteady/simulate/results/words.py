@@ -113,7 +113,8 @@ def notes(feed: Feed, scenario: Scenario) -> tuple[str, ...]:
         )
     for replica in replicas:
         if isinstance(replica.time, FittedTime):
-            found += [f"Iteration times: {note}" for note in replica.time.notes]
+            said = (*replica.time.remarks, *replica.time.notes)
+            found += [f"Iteration times: {note}" for note in said]
     return tuple(dict.fromkeys(found))  # of replicas that are alike, once
 
 

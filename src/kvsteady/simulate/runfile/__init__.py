@@ -4,6 +4,7 @@ from kvsteady.simulate.runfile import schema
 from kvsteady.simulate.runfile.build import Found, build
 from kvsteady.simulate.runfile.read import read_run, read_scenario
 from kvsteady.simulate.runfile.schema import (
+    AiconfiguratorPart,
     AtOncePart,
     BurstPart,
     ClassPart,
@@ -29,6 +30,7 @@ from kvsteady.simulate.runfile.schema import (
 from kvsteady.simulate.runfile.tree import plain_value
 
 __all__ = [
+    "AiconfiguratorPart",
     "AtOncePart",
     "BurstPart",
     "ClassPart",

@@ -18,8 +18,11 @@ from kvsteady.simulate.loads import (
     burst,
     read_mooncake,
 )
+from kvsteady.simulate.loads.requests import MOST
+from kvsteady.simulate.places import within
 from kvsteady.simulate.runfile import schema
 from kvsteady.workload import Lengths, Workload, independent, parse_lengths, preset
+from kvsteady.workload.ranges import MAX_OUTPUT, MAX_PROMPT, whole_number
 from kvsteady.workload.traces import Columns, read_trace
 from kvsteady.workload.traces.read import recognise
 
@@ -41,7 +44,9 @@ def workload_of(part: schema.WorkloadPart, folder: Path, progress: Progress) -> 
         problem = f"{' and '.join(named)} are both given" if named else "no source is given"
         raise InputError(problem, field="workload", allowed=_SOURCES)
     if part.classes is not None:
-        found = Workload.classes([_class(each) for each in part.classes])
+        rows = [_class(each, f"classes[{i}]") for i, each in enumerate(part.classes)]
+        with within("workload", {"share": "classes", "class": "classes"}):
+            found = Workload.classes(rows)
     elif part.trace is not None:
         columns = None if part.columns is None else Columns.parse(part.columns)
         found = read_trace(
@@ -56,7 +61,10 @@ def workload_of(part: schema.WorkloadPart, folder: Path, progress: Progress) -> 
     return found if part.max_tokens is None else found.capped(part.max_tokens)
 
 
-def _class(part: schema.ClassPart) -> tuple[int, int] | tuple[int, int, float]:
+def _class(part: schema.ClassPart, place: str) -> tuple[int, int] | tuple[int, int, float]:
+    with within(f"workload.{place}"):
+        whole_number(part.prompt, "prompt", 0, MAX_PROMPT)
+        whole_number(part.output, "output", 1, MAX_OUTPUT)
     if part.share is None:
         return part.prompt, part.output
     return part.prompt, part.output, part.share
@@ -95,6 +103,7 @@ def load_of(run: schema.RunFile, workload: Workload, folder: Path) -> tuple[Load
                 False,
             )
         case schema.BurstPart(rate=rate, size=size, at=at):
+            whole_number(size, "size", 1, MOST)  # to the load it is a number of requests
             return (
                 burst(workload, rate, size, at, requests=drawn, seed=seed),
                 f"{workload.name}, {rate:g} requests/s and a burst of {size:,}",

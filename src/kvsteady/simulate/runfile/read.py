@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import types
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -12,6 +13,7 @@ import msgspec
 
 from kvsteady.errors import InputError
 from kvsteady.progress import Progress, silent
+from kvsteady.simulate.places import Places, located
 from kvsteady.simulate.runfile.build import build
 from kvsteady.simulate.runfile.schema import RunFile
 from kvsteady.simulate.runfile.tree import Tree, parse_yaml
@@ -30,6 +32,11 @@ def read_run(path: str | PathLike[str]) -> RunFile:
     InputError
         It cannot be read, or holds what cannot stand there: file, line, field and what may stand.
     """
+    return _read(path)[0]
+
+
+def _read(path: str | PathLike[str]) -> tuple[RunFile, Places]:
+    """The file's content, and where it stands."""
     name = fspath(path)
     try:
         with Path(path).open("rb") as stream:
@@ -43,7 +50,7 @@ def read_run(path: str | PathLike[str]) -> RunFile:
         raise InputError("is too large for a run file", file=name, allowed=f"{_LARGEST:,} bytes")
     tree = parse_yaml(text, name)
     try:
-        return msgspec.convert(tree.data, RunFile)
+        return msgspec.convert(tree.data, RunFile), Places(name, tree.lines)
     except msgspec.ValidationError as error:
         raise _located(str(error), tree, name) from None
 
@@ -60,17 +67,12 @@ def read_scenario(
     InputError
         As `read_run`, or a value out of its range.
     """
-    run = read_run(path)
+    run, places = _read(path)
     if seed is not None:
         run = msgspec.structs.replace(run, seed=seed)
-    try:
-        return build(run, folder=Path(path).parent, progress=progress)
-    except InputError as error:
-        if error.file is not None:
-            raise
-        raise InputError(
-            error.problem, file=path, line=error.line, field=error.field, allowed=error.allowed
-        ) from None
+    with located(places):
+        scenario = build(run, folder=Path(path).parent, progress=progress)
+    return replace(scenario, places=places)
 
 
 def _located(message: str, tree: Tree, file: str) -> InputError:

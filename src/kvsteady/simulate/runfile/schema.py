@@ -111,7 +111,7 @@ class MemoryPart(_Part, frozen=True):
     model: str | None = None
     gpu_memory: str | None = None
     gpu_memory_utilization: float | None = None
-    tensor_parallel: int = 1
+    tensor_parallel: int | None = None
     pipeline_parallel: int = 1
     weights_memory: str | None = None
     kv_dtype: str | None = None
@@ -146,7 +146,20 @@ class RooflinePart(_Part, frozen=True, tag_field="kind", tag="roofline"):
     active_parameters: float | None = None
 
 
-Times = str | LinearPart | RooflinePart
+class AiconfiguratorPart(_Part, frozen=True, tag_field="kind", tag="aiconfigurator"):
+    """NVIDIA's operator tables, see `kvsteady.simulate.times.aiconfigurator_time`."""
+
+    model: str
+    system: str
+    backend: str = "vllm"
+    backend_version: str | None = None
+    tensor_parallel: int | None = None
+    most_prefill: int = 8192
+    most_decode: int = 1024
+    most_kv: int = 2_000_000
+
+
+Times = str | LinearPart | RooflinePart | AiconfiguratorPart
 
 
 class ReplicaPart(_Part, frozen=True):

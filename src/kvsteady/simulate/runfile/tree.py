@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from kvsteady.errors import InputError, shown
+from kvsteady.simulate.places import Places
 
 _DEEPEST = 20
 _INT = re.compile(r"[-+]?[0-9][0-9_]*\Z")
@@ -37,9 +38,7 @@ class Tree:
 
     def line(self, path: str) -> int | None:
         """The line of a path, or of the nearest part around it."""
-        while path and path not in self.lines:
-            path = re.sub(r"(\.[^.\[\]]*|\[[^\]]*\])\Z", "", path) if path != "$" else ""
-        return self.lines.get(path)
+        return Places("", self.lines).line(path)
 
 
 def parse_yaml(text: str, file: str) -> Tree:

@@ -6,13 +6,14 @@ run, or a table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import msgspec
 
 from kvsteady.arrays import frozen_floats
 from kvsteady.errors import InputError, shown
+from kvsteady.memory import ModelConfig
 from kvsteady.simulate.times.form import TimeForm
 from kvsteady.simulate.times.linear import LinearTime
 from kvsteady.simulate.times.protocol import TabledTime
@@ -32,6 +33,29 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
     seconds: list[list[list[float]]]
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What tells the models of `FITTED` from others, as `ModelConfig` has it."""
+
+    model_type: str
+    layers: int
+    attention_heads: int
+    kv_heads: int
+    head_dim: int
+
+    @classmethod
+    def of(cls, model: ModelConfig) -> Shape:
+        """The shape of a model."""
+        heads = model.attention_heads, model.kv_heads, model.head_dim
+        return cls(model.model_type, len(model.layers), *heads)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model_type} with {self.layers} layers, {self.attention_heads} heads and "
+            f"{self.kv_heads} KV heads of {self.head_dim}"
+        )
+
+
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     model: str
     gpu: str
@@ -40,6 +64,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     source: str
     licence: str
     notes: list[str]
+    shape: Shape
     linear: dict[str, float] | None = None
     table: _Table | None = None
 
@@ -58,6 +83,10 @@ class FittedTime:
         How good it is, and over which range.
     time
         The coefficients, or the table.
+    shape
+        Of the model; None where it is not known.
+    remarks
+        How what it is used for differs from what was measured.
     """
 
     model: str
@@ -68,10 +97,35 @@ class FittedTime:
     licence: str
     notes: tuple[str, ...]
     time: LinearTime | TabledTime
+    shape: Shape | None = None
+    remarks: tuple[str, ...] = ()
 
     def form(self) -> TimeForm:
         """That of the coefficients or of the table."""
         return self.time.form()
+
+    def used_for(self, gpus: int | None, model: ModelConfig | None) -> FittedTime:
+        """The same, with remarks on how a replica differs from what was measured.
+
+        ``gpus`` is over how many it is split, ``model`` what it serves; None where that is not
+        known.
+        """
+        found = []
+        if gpus is not None and gpus != self.tensor_parallel:
+            found.append(
+                f"measured on {_gpus(self.tensor_parallel)}, while the memory is that of "
+                f"{_gpus(gpus)}: only capacity follows the number of GPUs, speed does not"
+            )
+        if model is not None and self.shape is not None and Shape.of(model) != self.shape:
+            found.append(
+                f"measured with {self.model} ({self.shape}), while the model is "
+                f"{Shape.of(model)}: its own times are others"
+            )
+        return replace(self, remarks=tuple(found))
+
+
+def _gpus(count: int) -> str:
+    return f"{count} GPU{'s' if count > 1 else ''}"
 
 
 def fitted_time(name: str) -> FittedTime:
@@ -94,6 +148,7 @@ def fitted_time(name: str) -> FittedTime:
         licence=entry.licence,
         notes=tuple(entry.notes),
         time=_table(entry.table) if entry.table else LinearTime(**(entry.linear or {})),
+        shape=entry.shape,
     )
 
 
