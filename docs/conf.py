@@ -30,6 +30,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(Float|Int|Complex)Array|Structured"),  # NumPy arrays by element
     ("py:.*", r"kvsteady\.workload\.traces\.(source|peek|checks)\..*|Doubt"),  # for readers only
     ("py:class", r"kvsteady\.memory\.fields\.Fields"),  # a config.json, kept for its notes
+    ("py:class", r"kvsteady\.theory\.tiers\.sparse\.Candidates"),  # arrays of a search
     # What the kernels see of a run, an engine and a memory.
     ("py:class", r"kvsteady\.simulate\.(state\.State|counted\.Counted|engines\..*Habits)"),
 ]

@@ -24,7 +24,14 @@ from kvsteady.advise.engine_estimate import (
     estimate_engine,
 )
 from kvsteady.advise.record import Record
-from kvsteady.advise.tier_records import Cures, TierGain, TierReport, TierRow, load_tier_report
+from kvsteady.advise.tier_records import (
+    Cures,
+    SmallestRadius,
+    TierGain,
+    TierReport,
+    TierRow,
+    load_tier_report,
+)
 from kvsteady.advise.tiers import compare_tiers
 from kvsteady.advise.verdict import Verdict
 
@@ -46,6 +53,7 @@ __all__ = [
     "RunCurves",
     "RunSummary",
     "Setting",
+    "SmallestRadius",
     "TierGain",
     "TierReport",
     "TierRow",
