@@ -7,7 +7,7 @@ large cohort every l1 iterations that memory cuts at every age, so that the marg
 ``0, 1, …, l1 − 1``. With ``e_τ`` evicted at age τ, ``W = l0 + l1``, ``E_n = e_1 + … + e_n`` and
 ``S = E_{l1−1}``, memory is full in every iteration exactly if, for n = 1 … l1 − 1,
 
-    W e_n + (W − n) e_{l1−n} − (S − E_{l1−n}) − E_{n−1} = M / W.
+    ``W e_n + (W − n) e_{l1−n} − (S − E_{l1−n}) − E_{n−1} = M / W``.
 
 Subtracting the equation for ``l1 − n`` from that for n = 1 leaves
 ``2 (S − e_{l1−1}) + (l1 − 2) e_1 = 0``. Nothing is negative, so from l1 = 3 on only the oldest are
