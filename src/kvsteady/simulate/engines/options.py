@@ -23,7 +23,7 @@ def made_engine(name: str, options: Mapping[str, Any]) -> Engine:
     Parameters
     ----------
     name
-        As in `ENGINES`.
+        As in `kvsteady.simulate.engines.ENGINES`.
     options
         Fields of its dataclass. ``on``, ``off``, ``yes`` and ``no`` are switches, ``1e3`` is a
         whole number, a whole number also a real one.

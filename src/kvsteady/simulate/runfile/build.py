@@ -15,6 +15,7 @@ from kvsteady.simulate.loads.requests import MOST
 from kvsteady.simulate.places import within
 from kvsteady.simulate.results.objectives import Objectives
 from kvsteady.simulate.runfile import schema
+from kvsteady.simulate.runfile.classes import check_priorities, classed
 from kvsteady.simulate.runfile.loads import load_of, workload_of
 from kvsteady.simulate.runfile.pools import pools_of, transfer_of
 from kvsteady.simulate.runfile.replica import replica_of
@@ -69,9 +70,13 @@ def build(
         load, load_name, endless = load_of(run, workload, folder)
     with within("goodput"):
         objectives = Objectives(run.goodput.ttft, run.goodput.tpot, run.goodput.e2el)
+    load = classed(run, load, workload, folder)
+    fleet = _fleet(run, workload, folder, found)
+    pool = fleet.get("decode")
+    check_priorities(load, fleet["replicas"] + (() if pool is None else pool.replicas))
     return Scenario(
         load=load,
-        **_fleet(run, workload, folder, found),
+        **fleet,
         stop=_stop(run, endless),
         warm_up=run.warm_up,
         warm_up_iterations=run.warm_up_iterations,
@@ -102,7 +107,7 @@ def _fleet(run: schema.RunFile, workload: Workload, folder: Path, found: Found) 
         prefill, decode = pools
         # Each request makes one token in the prefill pool, which is what a rate cap there sees.
         first = workload.capped(1)
-        with within("transfer", {"latency": "seconds"}):
+        with within("transfer", {"latency": "seconds", "bandwidth": "bytes_per_second"}):
             transfer = transfer_of(run, folder)
         return {
             "replicas": _made(run, [prefill], "prefill", first, folder, found),
