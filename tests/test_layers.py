@@ -8,11 +8,12 @@ import pytest
 import kvsteady
 
 HOME = Path(kvsteady.__file__).parent
-FOUNDATION = ("arrays", "errors", "extras", "files", "progress")
+FOUNDATION = ("arrays", "errors", "extras", "files", "kernels", "progress")
 ORDER = (
     *FOUNDATION,
     "workload",
     "memory",
+    "admission",
     "model",
     "theory",
     "policies",

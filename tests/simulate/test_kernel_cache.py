@@ -1,4 +1,4 @@
-"""Kernels compiled for an engine from elsewhere are not kept on disk: see `kernel._OwnCode`."""
+"""Kernels compiled for an engine from elsewhere are not kept on disk: see `kernels._OwnCode`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numba
 
+from kvsteady.kernels import _is_ours, kernel
 from kvsteady.simulate.engines.paper import Paper
-from kvsteady.simulate.kernel import _is_ours, kernel
 
 
 class _Elsewhere(NamedTuple):

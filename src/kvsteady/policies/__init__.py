@@ -1,6 +1,25 @@
 """Who gets in: one small file per admission policy."""
 
+from kvsteady.policies.aimd import Aimd
 from kvsteady.policies.greedy import Greedy
+from kvsteady.policies.kv_watermark import KvWatermark
+from kvsteady.policies.look_ahead import LookAhead
+from kvsteady.policies.max_active import MaxActive
+from kvsteady.policies.new_token_ratio import NewTokenRatio
+from kvsteady.policies.no_evict import GuaranteedNoEvict
 from kvsteady.policies.rate_cap import RateCap
+from kvsteady.policies.steady import Steady
+from kvsteady.policies.wait import Wait
 
-__all__ = ["Greedy", "RateCap"]
+__all__ = [
+    "Aimd",
+    "Greedy",
+    "GuaranteedNoEvict",
+    "KvWatermark",
+    "LookAhead",
+    "MaxActive",
+    "NewTokenRatio",
+    "RateCap",
+    "Steady",
+    "Wait",
+]

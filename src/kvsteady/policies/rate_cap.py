@@ -1,36 +1,97 @@
 """The paper's remedy: admit no faster than the eviction-free equilibrium."""
+# mypy: disallow-untyped-decorators=false
+# (kernels: numba compiles each function for the types it is called with)
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError, shown
 from kvsteady.model.admission import Pace
 from kvsteady.model.system import System
 from kvsteady.theory.caps import rate_caps
+
+_CREDIT, _ADMITTED, _NOW = range(3)
+
+
+class _State(NamedTuple):
+    memo: Any  # credit, admissions so far, seconds
+    rate: float
+    by_clock: bool
 
 
 @dataclass(frozen=True)
 class RateCap:
     """At most ``rate`` admissions per iteration, fractions saved up (theory: section 6).
 
-    ``rate`` in requests per iteration; None takes ``x*`` in the fluid model and
-    `RateCaps.steady` for whole requests.
+    Parameters
+    ----------
+    rate
+        Requests per iteration; None takes ``x*`` in the fluid model and `RateCaps.steady` for
+        whole requests, both from the workload.
+    per_second
+        Requests per second in its stead, where iterations have times.
+
+    Raises
+    ------
+    InputError
+        A rate that is not above 0, both at once, or none and no workload.
     """
 
     rate: float | None = None
+    per_second: float | None = None
+
+    sees_running = False
+    oracle = False
 
     def __post_init__(self) -> None:
-        if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
-            raise InputError(
-                f"{shown(self.rate)} is out of range", field="rate", allowed="above 0, finite"
-            )
+        for name in ("rate", "per_second"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(
+                    f"{shown(value)} is out of range", field=name, allowed="above 0, finite"
+                )
+        if self.rate is not None and self.per_second is not None:
+            raise InputError("given beside rate", field="per_second", allowed="one of the two")
 
     def pace(self, system: System, *, whole_requests: bool) -> Pace:
         """A token bucket that never loses the fraction of a request."""
+        if self.per_second is not None:
+            raise InputError(
+                "iterations have no seconds here", field="per_second", allowed="rate, or an engine"
+            )
         rate = self.rate
         if rate is None:
             caps = rate_caps(system)
             rate = caps.steady if whole_requests else caps.fluid
         return Pace(rate, rate + 1 if whole_requests else rate)
+
+    def start(self, setup: Setup) -> _State:
+        """An empty bucket."""
+        rate = self.per_second if self.rate is None else self.rate
+        if rate is None:
+            if setup.workload is None:
+                raise InputError("needs a law of lengths", field="rate", allowed="a number")
+            system = System(setup.workload, setup.kv_tokens, setup.block_size)
+            rate = rate_caps(system).steady
+        return _State(np.zeros(3), rate, self.per_second is not None)
+
+
+@decide_of(_State)
+def _decide(state: _State, view: Any) -> Any:
+    facts, memo = view.facts, state.memo
+    refill = state.rate
+    if state.by_clock:
+        refill *= max(facts.now - memo[_NOW], 0.0)
+        memo[_NOW] = facts.now
+    # A bucket that holds less than rate + 1 loses the fraction left over, and the rate with it.
+    # What the engine did not use stays; what it admitted is known one decision later.
+    memo[_CREDIT] -= facts.admitted - memo[_ADMITTED]
+    memo[_ADMITTED] = facts.admitted
+    memo[_CREDIT] = min(memo[_CREDIT] + refill, max(refill, state.rate * (not state.by_clock)) + 1)
+    return int(memo[_CREDIT])

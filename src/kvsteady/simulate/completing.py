@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from kvsteady.admission.view import COMPLETED as GONE_COMPLETED
 from kvsteady.simulate.arriving import free_slot, put_out, return_turn
 from kvsteady.simulate.decoding import begin_decoding, held, stop_decoding, tick, token_at
 from kvsteady.simulate.doors import hold, left, release, settle
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import unlink
 from kvsteady.simulate.records import COMPLETED, DECODING, LEAVING, NONE, WAITING
+from kvsteady.simulate.regulating import note_gone
 from kvsteady.simulate.state import RUNNING
 from kvsteady.simulate.state import WAITING as QUEUE
 
@@ -84,6 +86,7 @@ def finish(engine, memory, s, slot):
     """A request has its whole output: it leaves, and its memory is free."""
     r, clock = s.requests[slot], s.clock
     left(engine, s, slot)
+    note_gone(s, GONE_COMPLETED, r.prompt, r.output, r.limit)
     if r.state != WAITING:
         release(memory, s, slot)
     if r.state == DECODING:

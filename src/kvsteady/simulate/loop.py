@@ -18,6 +18,7 @@ from kvsteady.simulate.completing import complete
 from kvsteady.simulate.doors import schedule
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.logging import log_iteration
+from kvsteady.simulate.regulating import regulate
 from kvsteady.simulate.state import RUNNING
 from kvsteady.simulate.state import WAITING as QUEUE
 from kvsteady.simulate.times.form import iteration_seconds
@@ -27,7 +28,7 @@ _EMPTY = 10_000
 
 
 @kernel
-def advance(engine, memory, s, time, iterations):
+def advance(engine, memory, policy, view, s, time, iterations):
     """Run so many iterations, or until Python has to do something; returns why (`arriving`)."""
     clock = s.clock
     for _ in range(iterations):
@@ -43,6 +44,7 @@ def advance(engine, memory, s, time, iterations):
         if clock.now >= clock.stop_time:
             return STOPPED
         start_iteration(s)
+        regulate(policy, view, s)
         schedule(engine, memory, s)
         started = clock.now
         execute(s, time)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kvsteady.admission import Policy, Setup
 from kvsteady.errors import KvsteadyError
 from kvsteady.model.admission import UNLIMITED, Pace
 from kvsteady.model.system import Eviction
@@ -15,8 +16,10 @@ from kvsteady.simulate import arriving, records
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.load import Feed
 from kvsteady.simulate.loop import advance
+from kvsteady.simulate.regulating import begin, shows, view_of
 from kvsteady.simulate.state import more_slots, new_state, set_pace
 from kvsteady.simulate.times.protocol import IterationTime
+from kvsteady.workload.law import Workload
 
 Sink = Callable[[Any], None]
 
@@ -39,7 +42,10 @@ class Machine:
     feed
         Requests; None where they are pushed in (`push`), as a router does.
     eviction, pace
-        What evicted requests keep; how fast the admission policy lets requests in.
+        What evicted requests keep; how many requests may be admitted per iteration.
+    policy, workload
+        An admission policy that is asked in each iteration, instead of a pace; the law of lengths
+        from which it may take its constants.
     finished, iterations
         Called with copies of full batches of `records.LEFT` and `records.ITERATION` rows.
     log_every
@@ -57,6 +63,8 @@ class Machine:
         *,
         eviction: Eviction = Eviction.RESUME,
         pace: Pace = UNLIMITED,
+        policy: Policy | None = None,
+        workload: Workload | None = None,
         finished: Sink = _ignore,
         iterations: Sink = _ignore,
         log_every: int = 0,
@@ -87,8 +95,14 @@ class Machine:
         self.clock["log_every"] = log_every
         self.clock["swap_seconds"] = swap_seconds_per_token
         set_pace(self.state, pace.rate, pace.depth)
+        self.clock["shows"] = shows(policy)
+        if policy is not None:
+            self.clock["rate"] = 0  # the policy refills the allowance
         if feed is not None:
             self._connect(feed, blocks)
+        setup = Setup(kv_tokens, engine.block_size, engine.unwritten, workload)
+        self.policy = begin(policy, setup)
+        self.view = view_of(self.state)
         self.habits = engine.habits()
         self.memory = engine.memory(blocks, self.slots)
         if hasattr(self.memory, "fitted"):
@@ -143,13 +157,17 @@ class Machine:
         last = int(self.clock["iteration"]) + iterations
         while True:
             left = last - int(self.clock["iteration"])
-            why = int(advance(self.habits, self.memory, self.state, self._time, left))
+            why = int(self._advance(left))
             if why == arriving.FLUSH:
                 self.flush()
             elif why == arriving.GROW:
                 self._grow()
             elif why != arriving.REFILL or not self._refill():
                 return why
+
+    def _advance(self, iterations: int) -> int:
+        parts = self.habits, self.memory, self.policy, self.view, self.state
+        return advance(*parts, self._time, iterations)  # type: ignore[no-any-return]  # a kernel
 
     def flush(self) -> None:
         """Hand the rows that are complete to the sinks."""
@@ -168,6 +186,7 @@ class Machine:
 
     def _grow(self) -> None:
         self.state = more_slots(self.state, self.slots)
+        self.view = view_of(self.state)
         if hasattr(self.habits, "grown"):
             self.habits = self.habits.grown(self.slots)
         if hasattr(self.memory, "grown"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from kvsteady.admission.view import EVICTED
 from kvsteady.model.integer import UNIT
 from kvsteady.simulate.arriving import free_slot
 from kvsteady.simulate.decoding import begin_decoding, generated, held, stop_decoding
@@ -12,6 +13,7 @@ from kvsteady.simulate.doors import release
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import append, unlink
 from kvsteady.simulate.records import DECODING, HELD, PREFILLING, WAITING
+from kvsteady.simulate.regulating import note_gone
 from kvsteady.simulate.state import RESTART, RUNNING, SWAP
 from kvsteady.simulate.state import WAITING as QUEUE
 
@@ -86,6 +88,7 @@ def evict(memory, s, slot, name):
     if r.state == DECODING:
         stop_decoding(s, slot)
     unlink(s, name, slot)
+    note_gone(s, EVICTED, r.prompt, output, r.limit)
     r.state = WAITING
     r.preemptions += 1
     r.loaded = 0

@@ -156,6 +156,8 @@ CLOCK = np.dtype(
         ("rate", "i8"),
         ("depth", "i8"),
         ("credit", "i8"),
+        ("shows", "i8"),  # what the admission policy is shown (`regulating`); 0: none is asked
+        ("gone", "i8"),  # filled part of `State.gone`
         # input and output
         ("cursor", "i8"),  # next row of the inbox
         ("rows", "i8"),

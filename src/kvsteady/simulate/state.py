@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kvsteady.admission.view import GONE
 from kvsteady.arrays import IntArray
 from kvsteady.model.integer import UNIT
 from kvsteady.model.system import Eviction
@@ -51,6 +52,7 @@ class State(NamedTuple):
     outbox: Structured  # LEFT rows
     log: Structured  # ITERATION rows
     gaps: IntArray  # histogram of times between tokens
+    gone: Structured  # GONE rows for the admission policy: who left memory since it was asked
 
 
 def new_state(
@@ -97,6 +99,7 @@ def new_state(
         outbox=np.zeros(outbox, dtype=records.LEFT),
         log=np.zeros(log, dtype=records.ITERATION),
         gaps=np.zeros(GAP_BINS, dtype=np.int64),
+        gone=np.zeros(0, dtype=GONE),
     )
     return more_slots(state, slots)
 
@@ -120,8 +123,11 @@ def more_slots(state: State, slots: int) -> State:
     coming[: state.coming.size] = state.coming
     outbox = np.zeros(max(state.outbox.size, 2 * requests.size), dtype=records.LEFT)
     outbox[: state.outbox.size] = state.outbox
+    # Everyone may be evicted and everyone may complete between two decisions.
+    gone = np.zeros(2 * requests.size, dtype=GONE)
+    gone[: state.gone.size] = state.gone
     return state._replace(
-        requests=requests, chunks=chunks, young=young, coming=coming, outbox=outbox
+        requests=requests, chunks=chunks, young=young, coming=coming, outbox=outbox, gone=gone
     )
 
 

@@ -98,7 +98,7 @@ def pace_by_token(engine, s):
     A cap's rate is per token of those who run, and they got none in it.
     """
     allowance = engine.mind[_ALLOWANCE]
-    if allowance != NONE:
+    if allowance != NONE and s.clock.shows == 0:
         s.clock.credit = allowance
         engine.mind[_ALLOWANCE] = NONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvsteady.simulate.doors import Door
+from kvsteady.kernels import Door
 
 
 def idle_hits(memory: Any, s: Any, slot: int) -> int:

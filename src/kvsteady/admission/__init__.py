@@ -1,0 +1,25 @@
+"""What an admission policy sees and answers, wherever it runs."""
+
+from kvsteady.admission.policy import Policy, Setup, ask, decide, decide_of
+from kvsteady.admission.view import (
+    COMPLETED,
+    EVICTED,
+    NO_LIMIT,
+    View,
+    new_view,
+    with_room,
+)
+
+__all__ = [
+    "COMPLETED",
+    "EVICTED",
+    "NO_LIMIT",
+    "Policy",
+    "Setup",
+    "View",
+    "ask",
+    "decide",
+    "decide_of",
+    "new_view",
+    "with_room",
+]

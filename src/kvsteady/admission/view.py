@@ -1,0 +1,92 @@
+"""What a policy sees: what a live engine can know, as a few flat arrays."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+# `SEEN.limit` of a request that came without max_tokens.
+NO_LIMIT = 2**31
+
+FACTS = np.dtype(
+    [
+        ("iteration", "i8"),
+        ("now", "f8"),  # seconds
+        ("block", "i8"),  # tokens per KV block
+        ("blocks", "i8"),
+        ("free", "i8"),  # blocks, before this iteration takes any
+        ("running", "i8"),  # requests in memory
+        ("waiting", "i8"),  # requests in the queue; `NO_LIMIT` or more where it never empties
+        ("arrived", "i8"),  # requests so far
+        ("admitted", "i8"),  # admissions so far, again after an eviction included
+        ("evicted", "i8"),  # evictions so far
+        ("completed", "i8"),  # completions so far
+        ("unwritten", "i8"),  # 1 where the KV of a request's last token is never stored
+        # filled parts of the view's arrays
+        ("shown_running", "i8"),
+        ("shown_waiting", "i8"),
+        ("shown_gone", "i8"),
+    ]
+)
+"""Numbers that there are once."""
+
+SEEN = np.dtype(
+    [
+        ("prompt", "i8"),
+        ("generated", "i8"),  # output tokens it has, kept ones of an evicted request included
+        ("limit", "i8"),  # its max_tokens, or `NO_LIMIT`
+        ("output", "i8"),  # tokens it will generate: shown to oracles only, else 0
+    ]
+)
+"""A request in memory or in the queue."""
+
+COMPLETED, EVICTED = range(2)
+
+GONE = np.dtype(
+    [
+        ("how", "i8"),  # COMPLETED or EVICTED
+        ("prompt", "i8"),
+        ("generated", "i8"),
+        ("limit", "i8"),
+    ]
+)
+"""A request that left memory since the last decision."""
+
+# Of the queue's head a policy sees so many, and it admits no more at once.
+SHOWN_WAITING = 256
+
+Structured = npt.NDArray[Any]
+
+
+class View(NamedTuple):
+    """What a policy may look at; the arrays are filled up to ``facts.shown_…``.
+
+    A real engine and a simulated one fill the same arrays. Which of them are filled is what the
+    policy asked for (`Policy.sees_running`); ``facts`` and ``gone`` always are.
+    """
+
+    facts: Any  # a FACTS record
+    running: Structured  # SEEN rows, in the order of admission
+    waiting: Structured  # SEEN rows, the head first
+    gone: Structured  # GONE rows
+
+
+def new_view(running: int) -> View:
+    """An empty view with room for so many requests in memory."""
+    return View(
+        facts=np.zeros(1, dtype=FACTS)[0],
+        running=np.zeros(running, dtype=SEEN),
+        waiting=np.zeros(SHOWN_WAITING, dtype=SEEN),
+        gone=np.zeros(2 * running + SHOWN_WAITING, dtype=GONE),
+    )
+
+
+def with_room(view: View, running: int) -> View:
+    """The same view, with room for more requests in memory."""
+    larger = new_view(running)
+    larger.running[: view.running.size] = view.running
+    larger.waiting[:] = view.waiting
+    larger.gone[: view.gone.size] = view.gone
+    return larger._replace(facts=view.facts)

@@ -1,0 +1,94 @@
+"""Kernels: how numba functions over flat arrays are compiled, kept, and chosen by type.
+
+An engine, a memory and a policy are `NamedTuple` classes of numbers and arrays. A kernel calls a
+*door*, say ``schedule(engine, memory, s)``; numba looks up which code goes with the class of
+``engine`` when it compiles the call, so it costs nothing, and a new engine is a new file that
+registers its code: ``@schedule_of(MyHabits)``.
+"""
+# mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
+# (numba's extension interface is untyped)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.errors import TypingError
+from numba.extending import overload
+
+Code = TypeVar("Code", bound=Callable[..., Any])
+
+
+def _is_ours(kind: Any) -> bool:
+    """Whether a numba type can be found again wherever the package is installed."""
+    python = getattr(kind, "instance_class", None)
+    return python is None or python.__module__.startswith("kvsteady.")
+
+
+class _OwnCode(CompileResultCacheImpl):  # type: ignore[misc]  # numba is untyped
+    """Leaves out what was compiled for an engine from elsewhere.
+
+    Numba's index of a function names the classes it was compiled for; where one of them cannot be
+    imported, say that of a script, it could not be read again for any engine.
+    """
+
+    def check_cachable(self, cres: Any) -> bool:
+        return all(map(_is_ours, cres.signature.args)) and super().check_cachable(cres)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]  # numba is untyped
+    _impl_class = _OwnCode
+
+
+def kernel(function: Any) -> Any:
+    """Compile a kernel function."""
+    # The kernels allocate nothing, so nothing has to count references to the state's many arrays:
+    # that would cost more than what they do.
+    compiled = numba.njit(error_model="numpy", _nrt=False)(function)
+    compiled._cache = _Cache(compiled.py_func)
+    return compiled
+
+
+class Door:
+    """Registers code by class for one kernel function; ``otherwise`` is for those without."""
+
+    def __init__(
+        self, function: Callable[..., Any], otherwise: Callable[..., Any] | None = None
+    ) -> None:
+        self.name = function.__name__
+        self.codes: dict[Any, Callable[..., Any]] = {}
+
+        def choose(first: Any, *rest: Any) -> Callable[..., Any]:  # noqa: ARG001 -- numba's call
+            kind = getattr(first, "instance_class", None)
+            code = self.codes.get(kind, otherwise)
+            if code is None:
+                raise TypingError(f"no code for {self.name}() of {kind or first}")
+            return code
+
+        options = {"_nrt": False, "error_model": "numpy"}  # as `kernel`
+        overload(function, jit_options=options, strict=False)(choose)
+
+    def of(self, kind: type) -> Callable[[Code], Code]:
+        """Register the decorated function for first arguments of class ``kind``.
+
+        Raises
+        ------
+        TypeError
+            If numba would take it for a class that is registered already: it converts tuples whose
+            fields are all of one type into each other, whatever their names.
+        """
+        fields = list(kind.__annotations__.values())
+        for other in self.codes:
+            if len(set(fields)) == 1 and fields == list(other.__annotations__.values()):
+                raise TypeError(
+                    f"{self.name}: numba would take {kind.__qualname__} of {kind.__module__} for "
+                    f"that of {other.__module__}; give it another field, or one of another type"
+                )
+
+        def put(code: Code) -> Code:
+            self.codes[kind] = code
+            return code
+
+        return put

@@ -1,0 +1,91 @@
+"""What `Steady` remembers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kvsteady.arrays import FloatArray, IntArray
+
+# Cells of the learned law; each stands for `MEMO.width` output tokens.
+CELLS = 512
+# Age bins and look-ahead times of a forecast.
+AGES = 96
+HORIZONS = 96
+# Look-ahead times are those up to so many iterations.
+FARTHEST = 1 << 16
+
+MEMO = np.dtype(
+    [
+        ("credit", "f8"),  # requests that may be admitted
+        ("rate", "f8"),  # x*, as far as it is known: requests per iteration
+        ("gain", "f8"),  # of the feedback from free memory to the rate
+        ("life", "f8"),  # mean output tokens, by the learned law
+        ("prompt", "f8"),  # mean prompt tokens
+        ("prompts", "f8"),  # of so many requests, old ones counted less
+        ("weight", "f8"),  # of the next completion; grows, so that old ones count less
+        ("mass", "f8"),  # completions learned from, in units of `weight`
+        ("fresh", "i8"),  # completions since the law was last put together
+        ("when", "i8"),  # iteration in which it was
+        ("width", "i8"),  # output tokens per cell
+        ("longest", "i8"),  # most output tokens seen of anybody
+        ("admitted", "i8"),  # `FACTS.admitted` at the last decision
+        ("unwritten", "i8"),
+    ]
+)
+
+
+class SteadyState(NamedTuple):
+    """Arrays of one run; a cell k ≥ 1 holds outputs of ((k − 1) width, k width] tokens."""
+
+    memo: Any  # a MEMO record
+    ended: FloatArray  # completions before max_tokens, by cell; shape (CELLS + 1,)
+    seen: FloatArray  # requests watched through so many whole cells
+    limits: FloatArray  # requests by whole cells of their max_tokens; the last: no limit met
+    watched: FloatArray  # scratch: the same of those who run
+    survival: FloatArray  # P(output > k width) if max_tokens never cut it
+    living: FloatArray  # the same with max_tokens
+    horizon: IntArray  # look-ahead times, shape (HORIZONS,)
+    place: IntArray  # first look-ahead time that is no sooner, by iterations
+    tokens: FloatArray  # scratch: KV tokens by age bin and last time alive
+    many: FloatArray  # requests likewise
+    ages: FloatArray  # sum of generated tokens by age bin
+    mean: FloatArray  # forecast memory, by look-ahead time
+    variance: FloatArray
+    risk: float  # standard deviations kept free
+    margin: float  # gain margin of the feedback
+
+
+def look_ahead_times() -> IntArray:
+    """Every iteration at first, then ever farther apart."""
+    times = [0]
+    while times[-1] < FARTHEST and len(times) < HORIZONS:
+        times.append(times[-1] + max(1, int(0.12 * times[-1])))
+    return np.array(times, dtype=np.int64)
+
+
+def new_state(risk: float, margin: float, unwritten: int) -> SteadyState:
+    """Nothing learned yet."""
+    memo = np.zeros(1, dtype=MEMO)[0]
+    memo["weight"], memo["width"], memo["gain"], memo["when"] = 1.0, 1, 0.5, -1
+    memo["unwritten"] = unwritten
+    horizon = look_ahead_times()
+    return SteadyState(
+        memo=memo,
+        ended=np.zeros(CELLS + 2),
+        seen=np.zeros(CELLS + 2),
+        limits=np.zeros(CELLS + 2),
+        watched=np.zeros(CELLS + 2),
+        survival=np.ones(CELLS + 2),
+        living=np.ones(CELLS + 2),
+        horizon=horizon,
+        place=np.searchsorted(horizon, np.arange(FARTHEST + 1)).astype(np.int64),
+        tokens=np.zeros((AGES, horizon.size + 1)),
+        many=np.zeros((AGES, horizon.size + 1)),
+        ages=np.zeros(AGES),
+        mean=np.zeros(horizon.size),
+        variance=np.zeros(horizon.size),
+        risk=risk,
+        margin=margin,
+    )

@@ -1,0 +1,81 @@
+"""Admit in batches of the fluid equilibrium's size, once so many wait."""
+# mypy: disallow-untyped-decorators=false
+# (kernels: numba compiles each function for the types it is called with)
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kvsteady.admission import Setup, decide_of
+from kvsteady.errors import InputError
+from kvsteady.model.system import System
+from kvsteady.theory.caps import rate_caps
+from kvsteady.workload.ranges import whole_number
+
+_CREDIT, _WAITED = range(2)
+
+
+class _State(NamedTuple):
+    memo: Any  # credit, iterations that the head has waited
+    batch: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Waiting for accumulated inference threshold: admit ``batch`` requests together, as soon as so
+    many wait, and no more than the fluid equilibrium's rate on average.
+
+    Source: WAIT of Ao, Luo, Simchi-Levi, Wang, arXiv:2504.11320, for one class of prompts; its
+    thresholds are those of the fluid equilibrium. Under an endless queue it is a rate cap whose
+    admissions come in lumps. A queue that is shorter is not kept waiting for ever: after as many
+    iterations as the batch takes to refill, whoever waits is admitted.
+
+    Parameters
+    ----------
+    batch
+        The threshold; None is one iteration's admissions at equilibrium, at least 1.
+
+    Raises
+    ------
+    InputError
+        Not a positive number; no workload to take the equilibrium from.
+    """
+
+    batch: int | None = None
+
+    sees_running = False
+    oracle = False
+
+    def __post_init__(self) -> None:
+        if self.batch is not None:
+            whole_number(self.batch, "batch", 1, 2**31)
+
+    def start(self, setup: Setup) -> _State:
+        """Threshold and rate."""
+        if setup.workload is None:
+            raise InputError("needs a law of lengths", field="workload", allowed="a Workload")
+        rate = rate_caps(System(setup.workload, setup.kv_tokens, setup.block_size)).steady
+        batch = max(1, math.ceil(rate)) if self.batch is None else self.batch
+        return _State(np.zeros(2), batch, rate)
+
+
+@decide_of(_State)
+def _decide(state: _State, view: Any) -> Any:
+    facts, memo = view.facts, state.memo
+    memo[_CREDIT] = min(memo[_CREDIT] + state.rate, state.batch + state.rate)
+    if facts.waiting == 0:
+        memo[_WAITED] = 0.0
+        return 0
+    memo[_WAITED] += 1.0
+    if memo[_CREDIT] < state.batch:
+        return 0
+    if facts.waiting < state.batch and memo[_WAITED] * state.rate < state.batch:
+        return 0
+    memo[_CREDIT] -= state.batch
+    memo[_WAITED] = 0.0
+    return state.batch
