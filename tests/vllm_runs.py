@@ -35,6 +35,8 @@ class Case:
     block: int
     arrivals: tuple[Arrival, ...]
     prefix_caching: bool = False
+    # The kernel is told of prompts alone what others may share, as most traces do.
+    prompts_alone: bool = False
 
     def plain_memory(self) -> Memory:
         kind = PrefixPool if self.prefix_caching else CountedBlocks
@@ -170,6 +172,10 @@ def feed_of(case: Case) -> Feed:
     shared: dict[str, Any] = {}
     if case.prefix_caching:
         keys = keys_of(case)
+        if case.prompts_alone:
+            keys = [
+                own[: a.prompt // case.block] for own, a in zip(keys, case.arrivals, strict=True)
+            ]
         rows["key_count"] = [len(own) for own in keys]
         rows["keys"] = np.cumsum(rows["key_count"]) - rows["key_count"]
         flat = np.array([key for own in keys for key in own] or [0], dtype=np.int64)

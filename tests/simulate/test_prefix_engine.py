@@ -43,6 +43,22 @@ def test_where_nothing_is_shared_only_the_preempted_find_their_blocks(seed: int)
     assert_same(replace(case, arrivals=apart), 120)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=SEEDS)
+def test_so_it_is_where_only_prompts_are_said_to_be_shared(seed: int) -> None:
+    # What each generates is its own, also for the plain scheduler, which sees every token.
+    case = crowded(seed, requests=40)
+    apart = tuple(
+        replace(
+            a,
+            token_ids=a.token_ids[: a.prompt]
+            + tuple(-(10**6) * (i + 1) - j for j in range(a.output)),
+        )
+        for i, a in enumerate(case.arrivals)
+    )
+    assert_same(replace(case, arrivals=apart, prompts_alone=True), 120)
+
+
 def test_what_a_conversation_generated_is_found_by_its_next_turn() -> None:
     # Turn 1 has 6 + 5 tokens, of which the last is never computed: 10 are, 5 blocks of 2, and they
     # stay in memory. Turn 2 begins with 11 tokens of turn 1, so 10 of its 12 need no computing.

@@ -18,6 +18,7 @@ from kvsteady.simulate.doors import fits, hits, hold, release
 from kvsteady.simulate.integrity import IntegrityError
 from kvsteady.simulate.prefix import Pooled, check_pool, new_pool
 from kvsteady.simulate.prefix.integrity import free_queue
+from kvsteady.simulate.prefix.pool import OWN
 from kvsteady.simulate.records import PREFILLING, WAITING
 from kvsteady.simulate.state import State, new_state
 from reference.engines.prefix import Cached, PrefixPool
@@ -121,11 +122,14 @@ class Both:
         free = int(self.state.clock["free"])
         assert free == self.plain.free_blocks
         check_pool(self.pool, self.state)
-        own = self.pool.blocks["key"][free_queue(self.pool)]
-        # Keys of a request's own blocks are numbered differently; what is in a list is the same.
-        ours = [int(key) if key < 1 << 60 else 10**9 for key in own]
-        keys = [block.key for block in self.plain.free_queue]
-        assert ours == [-1 if key is None else min(key, 10**9) for key in keys]
+        ours = [
+            None if found is None else self.plain_key(*found) for found in free_queue(self.pool)
+        ]
+        assert ours == [block.key for block in self.plain.free_queue]
+
+    def plain_key(self, group: int, place: int) -> int:
+        slot = group - OWN  # of a request's own content: they arrive in the order of their slots
+        return group * self.span + place if slot < 0 else 10**9 * (slot + 1) + place
 
 
 def content(rng: random.Random, tree: dict[tuple[int, ...], int], depth: int) -> list[int]:
@@ -203,8 +207,7 @@ def test_a_free_prefix_is_found_but_leaves_the_queue_when_held() -> None:
     both.free(0)
     assert int(both.state.clock["free"]) == 4
     # The tail goes first, and before it the block that never had content.
-    queue = [int(both.pool.blocks["key"][at]) for at in free_queue(both.pool)]
-    assert queue == [-1, *reversed(keys)]
+    assert free_queue(both.pool) == [None, *((key, 0) for key in reversed(keys))]
     assert ask(both.pool, both.state, 1, 6, 0) == (4, True)
     assert ask_first(both.pool, both.state, 1, 6, 2) is False  # 2 found + 1 fresh of 4
 
@@ -235,12 +238,14 @@ def test_a_broken_pool_is_told() -> None:
         change(both.pool)
         check_pool(both.pool, both.state)
 
-    broken(lambda pool: pool.blocks["users"].__setitem__(3, 0))  # as it was
+    broken(lambda pool: pool.pieces["users"].__setitem__(3, 0))  # as it was: row 3 is not used
     with pytest.raises(IntegrityError, match="users"):
-        broken(lambda pool: pool.blocks["users"].__setitem__(0, 5))
-    with pytest.raises(IntegrityError, match="cached blocks"):
-        broken(lambda pool: pool.blocks["key"].__setitem__(3, 5))
+        broken(lambda pool: pool.pieces["users"].__setitem__(0, 5))
+    with pytest.raises(IntegrityError, match="content"):
+        broken(lambda pool: pool.pieces["group"].__setitem__(1, 5))
     with pytest.raises(IntegrityError, match="torn"):
-        broken(lambda pool: pool.blocks["before"].__setitem__(3, 2))
+        broken(lambda pool: pool.pieces["after"].__setitem__(4, 2))
+    with pytest.raises(IntegrityError, match="free blocks"):
+        broken(lambda pool: pool.book.__setitem__("bare", 2))
     with pytest.raises(IntegrityError, match="cache"):
         broken(lambda pool: pool.seats["keyed"].__setitem__(0, 2))

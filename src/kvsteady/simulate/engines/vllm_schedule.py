@@ -16,7 +16,16 @@ from typing import Any, NamedTuple
 from kvsteady.simulate.completing import hear
 from kvsteady.simulate.counted import blocks_for
 from kvsteady.simulate.decoding import crossings, held
-from kvsteady.simulate.doors import eager, fits, hits, hold, hold_tick, left_of, schedule_of
+from kvsteady.simulate.doors import (
+    eager,
+    fits,
+    hits,
+    hold,
+    hold_tick,
+    left_of,
+    ordered,
+    schedule_of,
+)
 from kvsteady.simulate.engines.vllm_queue import put_back, put_in_order, worst
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.moves import admit, evict, go_on, hold_back, may_admit, prefill
@@ -94,8 +103,8 @@ def _make_room(engine, memory, s, longest):
         blocks, left, lasts = _demand(engine, s, first, ahead, longest)
         if left < 0 or (engine.priority and blocks > clock.free):
             return first, ahead, -1, NONE
-        if eager(memory) and ahead < clock.decoding:
-            # With a prefix cache, equal content enters it in the order of the batch.
+        if ordered(memory) and ahead < clock.decoding:
+            # Equal content enters a prefix cache in the order of the batch.
             return first, ahead, -1, NONE
         if blocks <= clock.free:
             return first, ahead, left, NONE

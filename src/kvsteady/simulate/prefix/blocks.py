@@ -1,8 +1,9 @@
 """Blocks by content: find them, take them, share them, give them back.
 
-Each function is one loop over the blocks of one request. After vLLM 0.32.0 (``vllm/v1/core``):
-``block_pool.py`` (`get_new_blocks`, `touch`, `cache_full_blocks`, `free_blocks`) and
-``single_type_kv_cache_manager.py`` (`FullAttentionManager.find_longest_cache_hit`).
+Each function does for a piece of content (`pool.PIECE`) at once what vLLM 0.32.0 (``vllm/v1/core``)
+does block by block: ``block_pool.py`` (`get_new_blocks`, `touch`, `cache_full_blocks`,
+`free_blocks`) and ``single_type_kv_cache_manager.py``
+(`FullAttentionManager.find_longest_cache_hit`).
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -13,170 +14,178 @@ from __future__ import annotations
 import numpy as np
 
 from kvsteady.simulate.kernel import kernel
+from kvsteady.simulate.prefix.pieces import append_free, cut, drop, enter, unlink_free
+from kvsteady.simulate.prefix.pool import OWN
 from kvsteady.simulate.records import NONE
 
-# Keys that no list gives: of a request's own blocks, by its order of arrival.
-_OWN = 1 << 61
-_OWN_BITS = 20
-_RUN = 15  # keys that differ in these bits stand side by side, as they are used together
+_RUN = 15  # content that differs in these bits stands side by side, as it is used together
+_MANY = 1 << 30
 
 
 @kernel
-def bucket(key, buckets):
-    """Number of a key's bucket, out of a power of two."""
-    mixed = (np.uint64(key) >> np.uint64(4)) * np.uint64(0x9E3779B97F4A7C15)
-    run = np.uint64(key) & np.uint64(_RUN)
+def bucket(group, buckets):
+    """Number of a content's bucket, out of a power of two."""
+    mixed = (np.uint64(group) >> np.uint64(4)) * np.uint64(0x9E3779B97F4A7C15)
+    run = np.uint64(group) & np.uint64(_RUN)
     return np.int64(((mixed >> np.uint64(28)) & ~np.uint64(_RUN) | run) & np.uint64(buckets - 1))
 
 
 @kernel
-def own_keys(sequence):
-    """Key of a request's first block, were it not listed; that of block i is i more."""
-    return _OWN + (sequence << _OWN_BITS)
+def listed(pool, s, slot):
+    """How many of a request's first blocks have content that others may have too."""
+    return s.requests[slot].key_count * pool.book.span
+
+
+@kernel
+def _content(pool, s, slot, block):
+    """Content of a request's block: its group, its place there, how many places are left."""
+    r, span = s.requests[slot], pool.book.span
+    if block < r.key_count * span:
+        part = block % span
+        return s.keys[r.keys + block // span], part, span - part
+    return OWN + r.sequence, block, _MANY
 
 
 @kernel
 def look_up(pool, s, slot):
-    """Find the cached blocks that a waiting request begins with; its last token is computed."""
-    book, blocks, table = pool.book, pool.blocks, pool.table
+    """Find the cached blocks that a waiting request begins with; its last token is computed.
+
+    What is found of a piece becomes a piece of its own, so that it can be held alone.
+    """
+    book, pieces = pool.book, pool.pieces
     if book.looked == slot and book.looked_change == book.change:
         return
     r = s.requests[slot]
     limit = (r.prompt + r.kept - 1) // s.clock.block
-    span, row = book.span, book.free_seat
-    listed, own = r.key_count * span, own_keys(r.sequence)
-    number, part = r.keys, 0
-    found = in_use = 0
+    seat = book.free_seat
+    found = in_use = count = 0
     while found < limit:
-        key = own + found
-        if found < listed:
-            key = s.keys[number] * span + part
-            part += 1
-            if part == span:
-                number, part = number + 1, 0
-        at = pool.buckets[bucket(key, pool.buckets.size)]
-        while at != NONE and blocks[at].key != key:
-            at = blocks[at].twin
+        group, part, most = _content(pool, s, slot, found)
+        most = min(most, limit - found)
+        at = pool.buckets[bucket(group, pool.buckets.size)]
+        while at != NONE:
+            piece = pieces[at]
+            if piece.group == group:
+                if piece.first <= part < piece.first + piece.count:
+                    break
+                if piece.first > part:  # an older one goes before from there on
+                    most = min(most, piece.first - part)
+            at = piece.twin
         if at == NONE:
             break
-        table[row, found] = at
-        found += 1
-        in_use += blocks[at].users > 0
+        if pieces[at].first < part:
+            cut(pool, at, part - pieces[at].first)
+        if pieces[at].count > most:
+            at = cut(pool, at, most)
+        entry = pool.table[seat, count]
+        entry.at, entry.blocks = at, pieces[at].count
+        count += 1
+        found += pieces[at].count
+        if pieces[at].users > 0:
+            in_use += pieces[at].count
     book.looked, book.looked_change = slot, book.change
-    book.found, book.in_use = found, in_use
+    book.found, book.found_pieces, book.in_use = found, count, in_use
 
 
 @kernel
-def share(pool, s, seat, found):
-    """Hold the first ``found`` blocks of a seat's row, which others may hold too."""
-    blocks = pool.blocks
+def share(pool, s, seat):
+    """Hold what was looked up last, which others may hold too."""
+    book, pieces, row = pool.book, pool.pieces, pool.seats[seat]
     idle = 0
-    for i in range(found):
-        at = pool.table[seat, i]
-        if blocks[at].users == 0:
-            before, after = blocks[at].before, blocks[at].after
-            blocks[before].after, blocks[after].before = after, before
-            idle += 1
-        blocks[at].users += 1
-    pool.seats[seat].blocks = pool.seats[seat].keyed = found
-    s.requests[pool.seats[seat].slot].blocks = found
+    for i in range(book.found_pieces):
+        at = pool.table[seat, i].at
+        if pieces[at].users == 0:
+            unlink_free(pool, at)
+            idle += pieces[at].count
+        pieces[at].users += 1
+    row.pieces, row.noted, row.keyed = book.found_pieces, book.found, book.found
+    s.requests[row.slot].blocks = book.found
     s.clock.free -= idle
-    pool.book.change += 1
-    pool.book.gains += idle
+    book.change += 1
+    book.gains += idle
 
 
 @kernel
-def take(pool, s, seat, upto):
-    """Give a seat the blocks it lacks to have ``upto``, from the front of the queue."""
-    blocks, buckets, book = pool.blocks, pool.buckets, pool.book
-    ring = blocks.size - 1
-    have = pool.seats[seat].blocks
-    at = blocks[ring].after
-    for i in range(have, upto):
-        key = blocks[at].key
-        if key != NONE:
-            # Forget its content. A twin that somebody holds is found in its stead from now on.
-            place = bucket(key, buckets.size)
-            rest = blocks[at].twin
-            if buckets[place] == at:
-                buckets[place] = rest
-            else:
-                other = buckets[place]
-                while blocks[other].twin != at:
-                    other = blocks[other].twin
-                blocks[other].twin = rest
-            while rest != NONE:
-                book.gains += blocks[rest].key == key and blocks[rest].users > 0
-                rest = blocks[rest].twin
-            blocks[at].key = NONE
-        blocks[at].users = 1
-        pool.table[seat, i] = at
-        at = blocks[at].after
-    blocks[ring].after, blocks[at].before = at, ring
-    pool.seats[seat].blocks = upto
-    s.requests[pool.seats[seat].slot].blocks = upto
-    s.clock.free -= upto - have
-    book.all_taken += upto - have
+def take(pool, s, blocks):
+    """Take blocks from the front of the queue: those without content, then the ends of pieces."""
+    book, pieces = pool.book, pool.pieces
+    ring = pieces.size - 1
+    left = blocks - min(blocks, book.bare)
+    book.bare -= blocks - left
+    while left > 0:
+        at = pieces[ring].after
+        piece = pieces[at]
+        gone = min(left, piece.count)
+        piece.count -= gone
+        left -= gone
+        if piece.group < OWN:
+            _find_twins(pool, at, piece.first + piece.count, gone)
+        if piece.count == 0:
+            unlink_free(pool, at)
+            drop(pool, at, bucket(piece.group, pool.buckets.size))
+    s.clock.free -= blocks
+    book.all_taken += blocks
     book.change += 1
+
+
+@kernel
+def _find_twins(pool, at, first, count):
+    """A twin of what is forgotten, if somebody holds it, is found in its stead from now on."""
+    pieces = pool.pieces
+    group = pieces[at].group
+    at = pieces[at].twin
+    while at != NONE:
+        twin = pieces[at]
+        if twin.group == group and twin.users > 0:
+            pool.book.gains += twin.first < first + count and first < twin.first + twin.count
+        at = twin.twin
 
 
 @kernel
 def enter_keys(pool, s, seat, upto):
-    """Put a seat's blocks, up to number ``upto``, in the cache: they are full."""
-    blocks, buckets, book = pool.blocks, pool.buckets, pool.book
-    span = book.span
-    r = s.requests[pool.seats[seat].slot]
-    first, listed = pool.seats[seat].keyed, r.key_count * span
-    own = own_keys(r.sequence)
-    number, part = (r.keys + first // span, first % span) if first < listed else (0, 0)
-    for i in range(first, upto):
-        key = own + i
-        if i < listed:
-            key = s.keys[number] * span + part
-            part += 1
-            if part == span:
-                number, part = number + 1, 0
-        at = pool.table[seat, i]
-        blocks[at].key, blocks[at].twin = key, NONE
-        place = bucket(key, buckets.size)
-        other = buckets[place]
-        if other == NONE:
-            buckets[place] = at
-        else:
-            while blocks[other].twin != NONE:
-                other = blocks[other].twin
-            blocks[other].twin = at
-    pool.seats[seat].keyed = upto
-    book.change += 1
-    book.gains += max(min(listed, upto) - first, 0)
+    """Put a seat's blocks, up to number ``upto``, in the cache: they are full.
+
+    Content of its own, which nobody else can find, is put there when it leaves its seat.
+    """
+    book, row = pool.book, pool.seats[seat]
+    slot, first = row.slot, row.noted
+    end = min(listed(pool, s, slot), upto)
+    while row.noted < end:
+        group, part, most = _content(pool, s, slot, row.noted)
+        count = min(most, end - row.noted)
+        entry = pool.table[seat, row.pieces]
+        entry.at = enter(pool, bucket(group, pool.buckets.size), group, part, count)
+        entry.blocks = count
+        pool.pieces[entry.at].users = 1
+        row.pieces += 1
+        row.noted += count
+    row.keyed = upto
+    if end > first:
+        book.change += 1
+        book.gains += end - first
 
 
 @kernel
 def give_back(pool, s, seat):
     """Free a seat and its blocks, the end first: of one request the tail goes before the head."""
-    blocks, row = pool.blocks, pool.seats[seat]
-    ring = blocks.size - 1
-    # To the front of the queue what has no content: its last blocks, which nobody else holds.
-    first = blocks[ring].after
-    for i in range(row.keyed, row.blocks):
-        at = pool.table[seat, i]
-        blocks[at].users = 0
-        blocks[at].after, blocks[first].before = first, at
-        first = at
-    blocks[ring].after, blocks[first].before = first, ring
-    freed = row.blocks - row.keyed
-    last = blocks[ring].before
-    for i in range(row.keyed - 1, -1, -1):
-        at = pool.table[seat, i]
-        users = blocks[at].users - 1
-        blocks[at].users = users
-        if users == 0:
-            freed += 1
-            blocks[at].before, blocks[last].after = last, at
-            last = at
-    blocks[last].after, blocks[ring].before = ring, last
+    book, pieces, row = pool.book, pool.pieces, pool.seats[seat]
+    book.bare += row.blocks - row.keyed
+    freed = row.blocks - row.noted
+    if row.keyed > row.noted:
+        place = bucket(row.own, pool.buckets.size)
+        append_free(pool, enter(pool, place, row.own, row.noted, row.keyed - row.noted))
+    for i in range(row.pieces - 1, -1, -1):
+        at, left = pool.table[seat, i].at, pool.table[seat, i].blocks
+        while left > 0:  # it may have been cut since
+            piece = pieces[at]
+            left -= piece.count
+            piece.users -= 1
+            if piece.users == 0:
+                append_free(pool, at)
+                freed += piece.count
+            at = piece.rest
     s.clock.free += freed
-    row.blocks = row.keyed = 0
-    row.after = pool.book.free_seat
-    pool.book.free_seat = seat
-    pool.book.change += 1
+    row.blocks = row.keyed = row.noted = row.pieces = 0
+    row.after = book.free_seat
+    book.free_seat = seat
+    book.change += 1

@@ -1,12 +1,16 @@
 """The arrays of a block pool with a prefix cache.
 
-A block's content is a *key*: equal keys are equal tokens after an equal prefix. A request lists the
-keys of the content that it may share, one for ``span`` blocks each (`Feed.keys`,
-`Feed.key_tokens`); its other blocks have keys of their own, which only it can find again after a
-preemption.
+Equal content is equal tokens after an equal prefix. A request lists keys of the content that it may
+share, one for ``span`` blocks each (`Feed.keys`, `Feed.key_tokens`); the content of its other
+blocks is its own: only it can find that again, after a preemption.
 
-Free blocks stand in a queue. Its front is taken first: blocks without a key, then those that nobody
-has used for longest. A block keeps its key, and can be found by it, until it is taken.
+Blocks are not told apart but by their content, and that goes by *pieces*: neighbouring blocks of
+one key, or of one request's own, that the same requests hold. A request that decodes is not touched
+when it fills a block of its own; how many it has follows from its tokens.
+
+Free blocks stand in a queue. Its front is taken first: blocks without content, which are only
+counted, then those that nobody has used for longest; of a piece the end goes first. A piece can be
+found until it is taken.
 """
 
 from __future__ import annotations
@@ -19,25 +23,39 @@ import numpy.typing as npt
 from kvsteady.errors import InputError
 from kvsteady.simulate.records import NONE
 
-# Row `blocks` is no block: it closes the queue of free ones to a ring.
-BLOCK = np.dtype(
+# Content that no list names, by its request's order of arrival: a group from here on.
+OWN = 1 << 61
+
+# Row `blocks` is no piece: it closes the queue of free ones to a ring.
+PIECE = np.dtype(
     [
-        ("key", "i8"),  # NONE where its content is in nobody's cache
-        ("users", "i4"),  # running requests that hold it
-        ("before", "i4"),  # neighbours in the queue of free blocks
+        ("group", "i8"),  # a key, or a request's own content
+        ("first", "i4"),  # place of its first block there
+        ("count", "i4"),  # blocks
+        ("users", "i4"),  # requests in memory that hold it
+        ("before", "i4"),  # neighbours in the queue, of those without users
         ("after", "i4"),
-        ("twin", "i4"),  # next of its bucket; of equal keys the first is the oldest
+        ("twin", "i4"),  # next of its bucket, where the oldest is first; or next unused row
+        ("rest", "i4"),  # piece that was cut off last, from the front
     ]
 )
+
+# A piece that a seat holds; it may have been cut since into several, linked by `rest`.
+HELD = np.dtype([("at", "i4"), ("blocks", "i4")])
 
 # A request in memory has a seat: its row of the table of blocks.
 SEAT = np.dtype(
     [
         ("slot", "i8"),
         ("turn", "i8"),  # order of admission: those that complete together leave in it
-        ("blocks", "i4"),  # filled part of its row
-        ("keyed", "i4"),  # of these, how many have a key
-        ("phase", "i4"),  # list of `Pooled.phases` it stands in, once it decodes; else NONE
+        ("own", "i8"),  # group of its own content
+        ("pieces", "i4"),  # filled part of its row
+        ("noted", "i4"),  # blocks in these
+        ("keyed", "i4"),  # full blocks, of one that decodes at least so many
+        ("blocks", "i4"),  # all, once it has left
+        ("noting", "i4"),  # 1: it will fill listed blocks when it decodes
+        ("ahead", "i8"),  # tick for which it has taken a block already
+        ("phase", "i4"),  # list of `Pooled.phases` it stands in, while it decodes and notes
         ("before", "i4"),  # neighbours there; on the free list, the next free seat
         ("after", "i4"),
     ]
@@ -50,11 +68,16 @@ BOOK = np.dtype(
         ("free_seat", "i8"),
         ("turn", "i8"),
         ("leaving", "i8"),  # filled part of `Pooled.leaving`
-        ("change", "i8"),  # grows with every change of blocks or keys
+        ("bare", "i8"),  # free blocks without content
+        ("free_piece", "i8"),  # first unused row of `Pooled.pieces`
+        ("noting", "i8"),  # requests that will fill listed blocks when they decode
+        ("ahead", "i8"),  # blocks that were taken for the coming tick already
+        ("change", "i8"),  # grows with every change of what can be found, and of who holds it
         # The last look-up; what it found stands in the row of the first free seat.
         ("looked", "i8"),
         ("looked_change", "i8"),
         ("found", "i8"),  # blocks
+        ("found_pieces", "i8"),
         ("in_use", "i8"),  # of these, how many somebody holds
         # A request that did not fit: while nothing happens that could put more of its content in
         # use, it needs no fewer free blocks than it did then, and need not be looked up again.
@@ -81,12 +104,12 @@ class Pooled(NamedTuple):
     """
 
     book: Any  # a BOOK record
-    blocks: Structured  # BLOCK rows
-    buckets: npt.NDArray[np.int32]  # first block of each bucket, by hashed key
+    pieces: Structured  # PIECE rows
+    buckets: npt.NDArray[np.int32]  # first piece of each bucket, by hashed group
     seats: Structured  # SEAT rows
     seat_of: npt.NDArray[np.int32]  # per slot; NONE for who is not in memory
-    table: npt.NDArray[np.int32]  # blocks of each seat, in the order of its tokens
-    phases: Structured  # lists of seats that cross a block's end at the same ticks, by turn
+    table: Structured  # HELD rows of each seat, in the order of its tokens
+    phases: Structured  # lists of seats that fill a listed block at the same ticks, by turn
     leaving: npt.NDArray[np.int32]  # seats of those that completed in this iteration
 
     def grown(self, slots: int) -> Pooled:
@@ -110,7 +133,7 @@ class Pooled(NamedTuple):
                 allowed=f"a divisor of {key_tokens}",
             )
         self.book["span"] = key_tokens // block_size
-        longest = min(-(-largest_request // block_size), self.blocks.size - 1)
+        longest = min(-(-largest_request // block_size), self.pieces.size - 1)
         return self._replace(table=_table(self.seats.size, longest))
 
 
@@ -126,19 +149,19 @@ def new_pool(blocks: int, block_size: int, *, running: int, slots: int) -> Poole
     slots
         Slots of the state.
     """
-    rows = np.zeros(blocks + 1, dtype=BLOCK)
-    rows["key"] = rows["twin"] = NONE
-    rows["after"] = np.roll(np.arange(blocks + 1), -1)
-    rows["before"] = np.roll(np.arange(blocks + 1), 1)
+    pieces = np.zeros(blocks + 1, dtype=PIECE)
+    pieces["twin"] = np.arange(1, blocks + 2)
+    pieces[blocks]["before"] = pieces[blocks]["after"] = blocks
     # One row more than can be taken: what is looked up goes in the row of a free seat.
     seats = np.zeros(min(running, blocks) + 1, dtype=SEAT)
     seats["phase"] = NONE
     seats["after"] = np.arange(1, seats.size + 1)
     book = np.zeros(1, dtype=BOOK)[0]
     book["looked"] = book["refused"] = NONE
+    book["bare"] = blocks
     return Pooled(
         book=book,
-        blocks=rows,
+        pieces=pieces,
         buckets=np.full(1 << max(2 * blocks, 16).bit_length(), NONE, dtype=np.int32),
         seats=seats,
         seat_of=np.full(slots, NONE, dtype=np.int32),
@@ -148,12 +171,12 @@ def new_pool(blocks: int, block_size: int, *, running: int, slots: int) -> Poole
     )
 
 
-def _table(rows: int, columns: int) -> npt.NDArray[np.int32]:
-    if 4 * rows * columns > _LARGEST_TABLE:
+def _table(rows: int, columns: int) -> Structured:
+    if HELD.itemsize * rows * columns > _LARGEST_TABLE:
         raise InputError(
             f"{rows} requests of up to {columns} blocks in memory at once",
             field="max_num_seqs",
-            allowed=f"at most {_LARGEST_TABLE // (4 * columns)} with such requests",
+            allowed=f"at most {_LARGEST_TABLE // (HELD.itemsize * columns)} with such requests",
         )
     # Never written as a whole: the machine gives memory to the part that is used.
-    return np.empty((rows, columns), dtype=np.int32)
+    return np.empty((rows, columns), dtype=HELD)

@@ -1,8 +1,8 @@
 """The pool behind the doors of memory: what happens to requests, in terms of blocks.
 
-A request that decodes is touched only when it needs a block and when it has filled one: those that
-do at the same ticks stand in one list. They enter it at the tick after they began to decode; who
-stopped since is dropped when its turn comes.
+Those who decode take their blocks all at once, and nobody is touched for it but who fills blocks
+that others may find: those that do at the same ticks stand in one list. They enter it at the tick
+after they began to decode; who stopped since is dropped when its turn comes.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -10,20 +10,29 @@ stopped since is dropped when its turn comes.
 
 from __future__ import annotations
 
-from kvsteady.simulate.decoding import generated, held
+from kvsteady.simulate.counted import blocks_for, blocks_of
+from kvsteady.simulate.decoding import crossings, generated, held
 from kvsteady.simulate.doors import (
     eager_of,
     fits_of,
     hits_of,
     hold_of,
     hold_tick_of,
+    ordered_of,
     release_of,
     settle_of,
 )
 from kvsteady.simulate.kernel import kernel
-from kvsteady.simulate.prefix.blocks import enter_keys, give_back, look_up, share, take
-from kvsteady.simulate.prefix.pool import Pooled
-from kvsteady.simulate.records import DECODING, NONE, WAITING
+from kvsteady.simulate.prefix.blocks import (
+    enter_keys,
+    give_back,
+    listed,
+    look_up,
+    share,
+    take,
+)
+from kvsteady.simulate.prefix.pool import OWN, Pooled
+from kvsteady.simulate.records import DECODING, NONE, PREFILLING, WAITING
 
 
 @hits_of(Pooled)
@@ -35,9 +44,9 @@ def _hits(memory, s, slot):
 @fits_of(Pooled)
 def _fits(memory, s, slot, tokens, spare):
     book = memory.book
-    blocks = -(-tokens // s.clock.block)
+    blocks = blocks_for(s, tokens)
     if s.requests[slot].state != WAITING:
-        return blocks - memory.seats[memory.seat_of[slot]].blocks + spare <= s.clock.free
+        return blocks - blocks_of(s, slot) + spare <= s.clock.free
     if blocks > memory.table.shape[1]:
         return False  # longer than any request that the pool was fitted for
     # Blocks that nobody holds leave the queue too, so only those in use come for nothing.
@@ -53,47 +62,56 @@ def _fits(memory, s, slot, tokens, spare):
 
 @hold_of(Pooled)
 def _hold(memory, s, slot, tokens):
-    if s.requests[slot].state == WAITING:
+    """The full blocks are in the cache from now on, though not computed."""
+    r, book, known = s.requests[slot], memory.book, tokens
+    if r.state == WAITING:
         _take_seat(memory, s, slot)
-    # Scheduled asynchronously, the token that a request decodes with is not known yet.
-    known = tokens - s.clock.late if s.requests[slot].state == DECODING else tokens
-    _extend(memory, s, memory.seat_of[slot], tokens, known)
+    row = memory.seats[memory.seat_of[slot]]
+    more = blocks_for(s, tokens) - blocks_of(s, slot)
+    if r.state == DECODING:
+        # Scheduled asynchronously, the token that a request decodes with is not known yet.
+        known -= s.clock.late
+        if more > 0 and row.ahead != s.clock.tick + 1:
+            take(memory, s, more)
+            row.ahead = s.clock.tick + 1
+            book.ahead += more
+    elif more > 0:
+        take(memory, s, more)
+        r.blocks += more
+    if known // s.clock.block > row.keyed:
+        enter_keys(memory, s, memory.seat_of[slot], known // s.clock.block)
 
 
 @kernel
 def _take_seat(pool, s, slot):
     """Let a waiting request hold what it finds."""
-    book = pool.book
+    book, r = pool.book, s.requests[slot]
     look_up(pool, s, slot)
     seat = book.free_seat
     row = pool.seats[seat]
     book.free_seat = row.after
-    row.slot, row.turn = slot, book.turn
+    row.slot, row.turn, row.own = slot, book.turn, OWN + r.sequence
+    row.noting = 1 if listed(pool, s, slot) > (r.prompt + r.kept) // s.clock.block else 0
+    book.noting += row.noting
     book.turn += 1
     book.all_found += book.found
     book.refused = NONE
     pool.seat_of[slot] = seat
-    share(pool, s, seat, book.found)
-
-
-@kernel
-def _extend(pool, s, seat, tokens, known):
-    """Blocks for so many tokens; the full ones are in the cache from now on, though not computed.
-
-    Not those that only tokens fill which are not ``known``.
-    """
-    row, block = pool.seats[seat], s.clock.block
-    if row.blocks * block < tokens:
-        take(pool, s, seat, -(-tokens // block))
-    if (row.keyed + 1) * block <= known:
-        enter_keys(pool, s, seat, known // block)
+    share(pool, s, seat)
 
 
 @hold_tick_of(Pooled)
 def _hold_tick(memory, s):
+    book = memory.book
+    more = crossings(s) - book.ahead
+    if more > 0:
+        take(memory, s, more)
+    book.ahead = 0
+    if book.noting == 0:
+        return
     for i in range(s.clock.youngsters):
         _enter_phase(memory, s, s.young[i])
-    # Who has its blocks full gets one more, and who is about to fill one makes it known.
+    # Who has its blocks full makes the last one known at the latest now, who fills one at once.
     phase = s.clock.tick % s.clock.block
     if memory.phases[phase].first != NONE:
         _cross(memory, s, phase)
@@ -109,11 +127,21 @@ def _cross(pool, s, phase):
         slot, following = pool.seats[seat].slot, pool.seats[seat].after
         r = s.requests[slot]
         if r.state == DECODING and (-r.offset) % s.clock.block == phase:
-            tokens = held(s, slot) + 1
-            _extend(pool, s, seat, tokens, tokens - s.clock.late)
+            upto = (held(s, slot) + 1 - s.clock.late) // s.clock.block
+            if upto > pool.seats[seat].keyed:
+                enter_keys(pool, s, seat, upto)
+            if pool.seats[seat].keyed >= listed(pool, s, slot):
+                _note_no_more(pool, seat)
         else:
             _leave_phase(pool, seat)
         seat = following
+
+
+@kernel
+def _note_no_more(pool, seat):
+    pool.book.noting -= pool.seats[seat].noting
+    pool.seats[seat].noting = 0
+    _leave_phase(pool, seat)
 
 
 @kernel
@@ -124,6 +152,8 @@ def _enter_phase(pool, s, slot):
         return
     seat = pool.seat_of[slot]
     row = pool.seats[seat]
+    if row.noting == 0:
+        return
     phase = (-r.offset) % s.clock.block
     if row.phase == phase:
         return
@@ -162,12 +192,27 @@ def _leave_phase(pool, seat):
     row.phase = NONE
 
 
+@kernel
+def _full(pool, s, slot):
+    """Blocks of a request that are full, as far as the engine knows its tokens."""
+    keyed = pool.seats[pool.seat_of[slot]].keyed
+    if s.requests[slot].state == PREFILLING:
+        return keyed
+    return max(keyed, (held(s, slot) - s.clock.late) // s.clock.block)
+
+
 @release_of(Pooled)
 def _release(memory, s, slot):
     seat = memory.seat_of[slot]
+    row = memory.seats[seat]
+    enter_keys(memory, s, seat, _full(memory, s, slot))
+    row.blocks = blocks_of(s, slot)
+    if s.requests[slot].state == DECODING and row.ahead == s.clock.tick + 1:
+        row.blocks += 1
+        memory.book.ahead -= 1
     memory.seat_of[slot] = NONE
     s.requests[slot].blocks = 0
-    _leave_phase(memory, seat)
+    _note_no_more(memory, seat)
     if generated(s, slot) < s.requests[slot].output:
         give_back(memory, s, seat)  # evicted
     else:
@@ -178,6 +223,11 @@ def _release(memory, s, slot):
 @eager_of(Pooled)
 def _eager(memory):
     return True
+
+
+@ordered_of(Pooled)
+def _ordered(memory):
+    return memory.book.noting > 0
 
 
 @settle_of(Pooled)
