@@ -1,5 +1,6 @@
 """A run in a YAML file: what may stand in it, how it is read, and the scenario it describes."""
 
+from kvsteady.simulate.places import Places
 from kvsteady.simulate.runfile import schema
 from kvsteady.simulate.runfile.build import Found, build
 from kvsteady.simulate.runfile.read import read_run, read_scenario
@@ -42,6 +43,7 @@ __all__ = [
     "LinearPart",
     "LoadPart",
     "MemoryPart",
+    "Places",
     "PoissonPart",
     "PoolPart",
     "ReplicaPart",

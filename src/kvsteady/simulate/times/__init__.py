@@ -8,7 +8,7 @@ operator tables, an extra) and `sampled` (any function of yours).
 from __future__ import annotations
 
 from kvsteady.simulate.times.aiconfigurator import aiconfigurator_time
-from kvsteady.simulate.times.fitted import FITTED, FittedTime, fitted_time
+from kvsteady.simulate.times.fitted import FITTED, FittedTime, Shape, fitted_time
 from kvsteady.simulate.times.form import FEATURES, TimeForm, iteration_seconds, rows_form
 from kvsteady.simulate.times.gpus import GPU, GPUS
 from kvsteady.simulate.times.linear import LinearTime
@@ -24,6 +24,7 @@ __all__ = [
     "IterationTime",
     "LinearTime",
     "RooflineTime",
+    "Shape",
     "TabledTime",
     "TimeForm",
     "aiconfigurator_time",
