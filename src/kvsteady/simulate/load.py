@@ -43,6 +43,8 @@ class Feed:
         ``key_count`` from row ``keys`` on; see `kvsteady.simulate.prefix`.
     key_tokens
         Tokens that one key stands for; 0 where nothing is shared.
+    classes
+        Classes that requests are of (``kind``, from 0); None where that is not known.
     pushed
         True: a router brings the rows (`Machine.push`), and ``batches`` is empty.
     """
@@ -58,6 +60,7 @@ class Feed:
     turns: Any = field(default_factory=lambda: np.zeros(0, dtype=records.ARRIVAL))
     keys: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     key_tokens: int = 0
+    classes: int | None = None
     pushed: bool = False
 
 

@@ -16,7 +16,16 @@ from kvsteady.model import Eviction
 from kvsteady.simulate.engines import ENGINES, engine_class
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.fleet import LeastKv, RoundRobin
-from kvsteady.simulate.loads import AtOnce, Closed, Gamma, Poisson, Recorded, Saturated, Sessions
+from kvsteady.simulate.loads import (
+    AtOnce,
+    Classed,
+    Closed,
+    Gamma,
+    Poisson,
+    Recorded,
+    Saturated,
+    Sessions,
+)
 from kvsteady.simulate.results.objectives import Objectives
 from kvsteady.simulate.runfile import read_scenario
 from kvsteady.simulate.runfile.tree import parse_yaml, plain_value
@@ -86,9 +95,11 @@ log_every: 10
 seed: 3
 """,
     )
-    assert isinstance(made.load, Poisson)
-    assert (made.load.rate, made.load.requests, made.load.seed) == (10.0, 50, 3)
-    assert made.load.workload.share.tolist() == [0.75, 0.25]  # by output
+    assert isinstance(made.load, Classed)  # 0 and 1 as in the file
+    load = made.load.load
+    assert isinstance(load, Poisson)
+    assert (load.rate, load.requests, load.seed) == (10.0, 50, 3)
+    assert load.workload.share.tolist() == [0.75, 0.25]  # by output
     assert len(made.replicas) == 2
     replica = made.replicas[0]
     assert replica.engine == Vllm(block_size=4, max_num_seqs=9, policy="priority")

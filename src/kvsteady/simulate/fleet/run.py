@@ -10,6 +10,7 @@ from kvsteady.progress import Progress, silent
 from kvsteady.simulate.fleet.fleet import Fleet, FleetSink, pushed
 from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.fleet.router import Router
+from kvsteady.simulate.fleet.routers.by_class import ByClass
 from kvsteady.simulate.fleet.saturated import own_shares
 from kvsteady.simulate.fleet.stop import Stop
 from kvsteady.simulate.fleet.timed import run_timed
@@ -64,7 +65,8 @@ def run_fleet(
     Raises
     ------
     InputError
-        No replica; several and no router; a load without end and no `stop`; a router that looks at
+        No replica; several and no router, or `ByClass` and one class; a load without end and no
+        `stop`; a router that looks at
         the replicas under a saturated load, or names one that is not there.
     SimulationError
         A livelock or an engine that stalls, with what it does over and over.
@@ -107,6 +109,12 @@ def _check(replicas: Sequence[Replica], router: Router | None, feed: Feed, stop:
     if len(replicas) > 1 and router is None:
         raise InputError(
             f"{len(replicas)} replicas and no router", field="router", allowed="a router"
+        )
+    if isinstance(router, ByClass) and len(replicas) > 1 and feed.classes == 1:
+        raise InputError(
+            "by-class would send everything to one replica: the load has one class",
+            field="router",
+            allowed="a load with classes (by a trace's column, or by length), or another router",
         )
     if feed.total is None and stop.never:
         raise InputError(

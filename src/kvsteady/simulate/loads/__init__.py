@@ -1,5 +1,6 @@
 """Where requests come from: one small file per kind of load; see `kvsteady.simulate.load`."""
 
+from kvsteady.simulate.loads.classed import ByLength, Classed, Listed, Noted
 from kvsteady.simulate.loads.closed import Closed
 from kvsteady.simulate.loads.mooncake import read_mooncake
 from kvsteady.simulate.loads.open_loop import AtOnce, Gamma, Poisson
@@ -11,8 +12,12 @@ from kvsteady.simulate.loads.together import Together, burst
 
 __all__ = [
     "AtOnce",
+    "ByLength",
+    "Classed",
     "Closed",
     "Gamma",
+    "Listed",
+    "Noted",
     "Poisson",
     "PrefixTrace",
     "Recorded",

@@ -18,7 +18,7 @@ import numpy as np
 from kvsteady.model.integer import next_class
 
 # Streams of one seed, so that arrival times do not depend on lengths.
-ARRIVALS, TURNS, THINKING = range(1, 4)
+ARRIVALS, TURNS, THINKING, CLASSES = range(1, 5)
 
 _LN2 = 0.6931471805599453
 _LN2_HIGH = 0.693147180369123816490  # its first 32 bits: whole multiples of it are exact

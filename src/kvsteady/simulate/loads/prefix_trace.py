@@ -78,6 +78,7 @@ class PrefixTrace:
             smallest=smallest_of(prompt, capped(output, self.max_tokens)),
             keys=self.keys,
             key_tokens=self.key_tokens,
+            classes=1,
         )
 
     def _batches(self, prompt: IntArray, output: IntArray) -> Iterator[Any]:

@@ -76,4 +76,5 @@ class Recorded:
             total=prompt.size,
             smallest_prompt=int(prompt.min()),
             smallest=smallest_of(prompt, capped(output, self.max_tokens)),
+            classes=1,
         )

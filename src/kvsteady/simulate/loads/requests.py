@@ -95,6 +95,7 @@ def drawn_feed(
         smallest=smallest_of(workload.prompt, capped(workload.output, max_tokens)),
         on_demand=on_demand,
         clients=clients,
+        classes=len(workload),
     )
 
 

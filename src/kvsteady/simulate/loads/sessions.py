@@ -110,6 +110,7 @@ class Sessions:
             turns=rows[~is_first],
             keys=keys,
             key_tokens=self.key_tokens,
+            classes=len(self.workload),
         )
 
     def _rows(self) -> tuple[Any, IntArray]:

@@ -56,6 +56,7 @@ class Together:
             )
         totals = [feed.total for feed in feeds if feed.total is not None]
         parts = _apart(feeds)
+        classes = [feed.classes for feed in feeds]
         return Feed(
             _merged([part.batches for part in parts]),
             max(feed.largest_output for feed in feeds),
@@ -66,6 +67,7 @@ class Together:
             turns=np.concatenate([part.turns for part in parts]),
             keys=np.concatenate([part.keys for part in parts]),
             key_tokens=max(key_tokens, default=0),
+            classes=None if None in classes else max(each for each in classes if each is not None),
         )
 
 

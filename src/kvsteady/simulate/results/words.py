@@ -12,6 +12,7 @@ from kvsteady.simulate import arriving
 from kvsteady.simulate.fleet.stop import Stop
 from kvsteady.simulate.fleet.transfer import Transfer
 from kvsteady.simulate.load import Feed
+from kvsteady.simulate.loads.classed import Classed
 from kvsteady.simulate.results.halt import Halt
 from kvsteady.simulate.results.objectives import is_number
 from kvsteady.simulate.results.outcome import Outcome
@@ -26,6 +27,8 @@ _ENDS = {arriving.DRAINED: "drained", arriving.HOPELESS: "rejecting"}
 
 def described(thing: object, name: str = "") -> str:
     """A name, or the kind of a dataclass with its options that are numbers or words."""
+    if isinstance(thing, Classed):
+        return described(thing.load, name)
     if isinstance(thing, FittedTime):
         gpus = f"{thing.tensor_parallel} × " if thing.tensor_parallel > 1 else ""
         return f"{thing.model} on {gpus}{thing.gpu}, {thing.engine} ({thing.source})"

@@ -7,6 +7,7 @@ from kvsteady.simulate.runfile.read import read_run, read_scenario
 from kvsteady.simulate.runfile.schema import (
     AiconfiguratorPart,
     AtOncePart,
+    BinsPart,
     BurstPart,
     ClassPart,
     ClosedPart,
@@ -33,6 +34,7 @@ from kvsteady.simulate.runfile.tree import plain_value
 __all__ = [
     "AiconfiguratorPart",
     "AtOncePart",
+    "BinsPart",
     "BurstPart",
     "ClassPart",
     "ClosedPart",

@@ -34,7 +34,7 @@ _REQUESTS = 10_000
 def workload_of(part: schema.WorkloadPart, folder: Path, progress: Progress) -> Workload:
     """The workload from the one source that is given."""
     given = {
-        "classes": part.classes is not None,
+        "classes": isinstance(part.classes, list),
         "trace": part.trace is not None,
         "preset": part.preset is not None,
         "prompt and output": part.prompt is not None or part.output is not None,
@@ -43,7 +43,7 @@ def workload_of(part: schema.WorkloadPart, folder: Path, progress: Progress) -> 
     if len(named) != 1:
         problem = f"{' and '.join(named)} are both given" if named else "no source is given"
         raise InputError(problem, field="workload", allowed=_SOURCES)
-    if part.classes is not None:
+    if isinstance(part.classes, list):
         rows = [_class(each, f"classes[{i}]") for i, each in enumerate(part.classes)]
         with within("workload", {"share": "classes", "class": "classes"}):
             found = Workload.classes(rows)

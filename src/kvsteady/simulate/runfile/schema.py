@@ -12,20 +12,37 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClassPart(_Part, frozen=True):
-    """Requests of one length; shares sum to 1, or are left out everywhere."""
+    """Requests of one length; shares sum to 1, or are left out everywhere.
+
+    Lower priorities go first, where the engine schedules by them.
+    """
 
     prompt: int
     output: int
     share: float | None = None
+    priority: int = 0
+
+
+class BinsPart(_Part, frozen=True):
+    """Classes by length: up to the first number of tokens, up to the second, …, and beyond."""
+
+    output: list[int] | None = None
+    prompt: list[int] | None = None
+    priority: list[int] | None = None
 
 
 class WorkloadPart(_Part, frozen=True):
-    """Lengths, from one source: ``classes``, ``trace``, ``preset``, ``prompt`` with ``output``."""
+    """Lengths, from one source: ``classes``, ``trace``, ``preset``, ``prompt`` with ``output``.
 
-    classes: list[ClassPart] | None = None
+    What is no list of ``classes`` can have classes by length, or by a column of the trace.
+    """
+
+    classes: list[ClassPart] | BinsPart | None = None
     trace: str | None = None
     format: str | None = None
     columns: str | None = None
+    class_column: str | None = None
+    priority_column: str | None = None
     preset: str | None = None
     prompt: str | int | None = None
     output: str | int | None = None
