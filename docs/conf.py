@@ -31,8 +31,9 @@ nitpick_ignore_regex = [
     ("py:.*", r"kvsteady\.workload\.traces\.(source|peek|checks)\..*|Doubt"),  # for readers only
     ("py:class", r"kvsteady\.memory\.fields\.Fields"),  # a config.json, kept for its notes
     ("py:class", r"kvsteady\.theory\.tiers\.sparse\.Candidates"),  # arrays of a search
-    # What the kernels see of a run, an engine and a memory.
+    # What the kernels see of a run, an engine, a memory and a policy.
     ("py:class", r"kvsteady\.simulate\.(state\.State|counted\.Counted|engines\..*Habits)"),
+    ("py:class", r"kvsteady\.policies\.steady\.state\.SteadyState"),
 ]
 autodoc_type_aliases = {name: name for name in ("FloatArray", "IntArray", "ComplexArray")}
 autodoc_type_aliases["npt.ArrayLike"] = "npt.ArrayLike"

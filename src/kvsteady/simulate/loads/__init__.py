@@ -1,6 +1,6 @@
 """Where requests come from: one small file per kind of load; see `kvsteady.simulate.load`."""
 
-from kvsteady.simulate.loads.classed import ByLength, Classed, Listed, Noted
+from kvsteady.simulate.loads.classed import ByLength, Classed, Classes, Listed, Noted
 from kvsteady.simulate.loads.closed import Closed
 from kvsteady.simulate.loads.mooncake import read_mooncake
 from kvsteady.simulate.loads.open_loop import AtOnce, Gamma, Poisson
@@ -14,6 +14,7 @@ __all__ = [
     "AtOnce",
     "ByLength",
     "Classed",
+    "Classes",
     "Closed",
     "Gamma",
     "Listed",
