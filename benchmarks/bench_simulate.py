@@ -1,7 +1,8 @@
 """Iterations of the simulated engines, a trace with shared prefixes, and ten million requests.
 
 The peer of the first table is vLLM's own scheduler on the same workload, where it is installed
-(``make bench-engines``); decisions are compared before anything is timed.
+(``make bench-engines``); decisions are compared before anything is timed. Rates are medians of
+CPU time, as other processes may run.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import os
 import resource
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from kvsteady import Workload
+from kvsteady.model.admission import UNLIMITED, Pace
 from kvsteady.simulate.engines import engine_class
 from kvsteady.simulate.loads import Saturated, read_mooncake
 from kvsteady.simulate.machine import Machine
@@ -22,9 +25,10 @@ UNIT = LinearTime(iteration=1.0, prefill=0.0, decode=0.0, kv_read=0.0)
 SHARED = Path(os.environ.get("KVSTEADY_SHARED", Path(__file__).parents[2] / "shared"))
 VLLM = {"enable_prefix_caching": False, "max_num_seqs": 4096, "max_num_batched_tokens": 65_536}
 
-# Each without a cache, where it has the choice; SGLang also with its own.
+# Each without a cache, where it has the choice; vLLM and SGLang also with their own.
 ENGINES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("vllm", VLLM, ""),
+    ("vllm", VLLM | {"enable_prefix_caching": True}, ", prefix cache"),
     ("sglang", {"disable_radix_cache": True}, ""),
     ("sglang", {}, ", radix cache"),
     ("tensorrt-llm", {}, ""),
@@ -34,23 +38,38 @@ ENGINES: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-def saturated(engine: Any, prompt: int, output: int, running: int) -> Machine:
+# Admitting whoever fits, and at most so many an iteration that nobody is evicted.
+LOADS: tuple[tuple[int, int, Pace], ...] = (
+    (128, 512, UNLIMITED),
+    (128, 4096, UNLIMITED),
+    (128, 4096, Pace(0.3, 1.0)),
+)
+
+
+def saturated(
+    engine: Any, prompt: int, output: int, running: int, pace: Pace = UNLIMITED
+) -> Machine:
     """An engine with room for so many requests of half their output, on an endless queue."""
     memory = running * (prompt + output // 2)
-    return Machine(engine, memory, UNIT, Saturated(Workload.fixed(prompt, output)).feed())
+    feed = Saturated(Workload.fixed(prompt, output)).feed()
+    return Machine(engine, memory, UNIT, feed, pace=pace)
+
+
+def cpu_seconds(machine: Machine, iterations: int) -> float:
+    start = time.process_time()
+    machine.run(iterations)
+    return time.process_time() - start
 
 
 def rates() -> None:
-    print("simulated iterations per second and core, one length, about 1,400 running")
+    print("simulated iterations per second and core, one length, about 1,400 running (or capped)")
     print(f"{'engine':>28} {'lengths':>10} {'decoding':>9} {'events/it.':>11} {'iterations/s':>13}")
     for name, options, word in ENGINES:
-        for prompt, output in ((128, 512), (128, 4096)):
-            machine = saturated(engine_class(name)(**options), prompt, output, 1400)
+        for prompt, output, pace in LOADS:
+            machine = saturated(engine_class(name)(**options), prompt, output, 1400, pace)
             machine.run(4 * output)
             before = machine.clock.copy()
-            start = time.perf_counter()
-            machine.run(200_000)
-            seconds = time.perf_counter() - start
+            seconds = 5 * median(cpu_seconds(machine, 40_000) for _ in range(5))
             ran = machine.clock["iteration"] - before["iteration"]
             events = sum(
                 machine.clock[field] - before[field]
@@ -73,12 +92,12 @@ def mooncake() -> None:
     print(f"{'block':>6} {'KV tokens':>10} {'iterations':>11} {'hit tokens':>11} {'seconds':>8}")
     for block in (16, 512):
         for kv_tokens in (1_000_000, 4_000_000):
-            engine = engine_class("vllm")(block_size=block)
-            machine = Machine(engine, kv_tokens, fitted_time("llama-3.1-8b_h100"), trace.feed())
-            start = time.perf_counter()
-            machine.run(2**60)
-            seconds = time.perf_counter() - start
-            clock = machine.clock
+            spent = []
+            for _ in range(5):
+                engine = engine_class("vllm")(block_size=block)
+                machine = Machine(engine, kv_tokens, fitted_time("llama-3.1-8b_h100"), trace.feed())
+                spent.append(cpu_seconds(machine, 2**60))
+            seconds, clock = median(spent), machine.clock
             print(
                 f"{block:>6} {kv_tokens:>10,} {clock['iteration']:>11,} "
                 f"{clock['all_hits']:>11,} {seconds:8.3f}"
