@@ -18,6 +18,8 @@ ORDER = (
     "theory",
     "policies",
     "simulate",
+    "sweep",
+    "league",
     "advise",
     "reproduce",
     "plugins",

@@ -103,7 +103,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_other_code_measures_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench("first", GOOD)
     reproduce(tmp_path, claims=[bench.claim])
-    monkeypatch.setattr("kvsteady.reproduce.store._fingerprint", lambda: "other")
+    monkeypatch.setattr("kvsteady.reproduce.store.fingerprint", lambda: "other")
     reproduce(tmp_path, claims=[bench.claim])
     assert bench.times == 2
     assert [path.name for path in tmp_path.iterdir()] == ["first.other.json"]

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import msgspec
@@ -15,6 +9,7 @@ import msgspec
 from kvsteady.errors import InputError
 from kvsteady.files import write_whole
 from kvsteady.reproduce.finding import Finding
+from kvsteady.sweep.fingerprint import fingerprint
 
 
 class Store:
@@ -52,28 +47,4 @@ class Store:
             raise InputError(f"cannot be written: {error.strerror or error}", file=place) from None
 
     def _place(self, key: str) -> Path:
-        return self._folder / f"{key}.{_fingerprint()}.json"
-
-
-@cache
-def _fingerprint() -> str:
-    """Of every file of the package, and of the libraries whose numbers are reported."""
-    digest = hashlib.sha256()
-    for name, source in sorted(_sources(files("kvsteady"), "")):
-        digest.update(name.encode() + b"\0" + source + b"\0")
-    for library in ("numpy", "numba", "python-flint"):
-        with suppress(PackageNotFoundError):
-            digest.update(f"{library} {version(library)}\0".encode())
-    return digest.hexdigest()[:16]
-
-
-def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    found = []
-    for entry in folder.iterdir():
-        if entry.name == "__pycache__":
-            continue
-        if entry.is_dir():
-            found += _sources(entry, f"{prefix}{entry.name}/")
-        else:
-            found.append((prefix + entry.name, entry.read_bytes()))
-    return found
+        return self._folder / f"{key}.{fingerprint()}.json"

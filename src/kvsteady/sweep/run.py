@@ -1,0 +1,165 @@
+"""Run a function over many points, in parallel, and keep each record as it lands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from kvsteady.errors import InputError, KvsteadyError
+from kvsteady.extras import import_extra
+from kvsteady.progress import Progress, silent
+from kvsteady.sweep.fingerprint import fingerprint
+from kvsteady.sweep.store import Store
+from kvsteady.sweep.task import Task
+from kvsteady.workload.ranges import whole_number
+
+
+class SweepError(KvsteadyError):
+    """A worker was lost for good; what had landed is kept."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where points are computed.
+
+    Parameters
+    ----------
+    count
+        Local processes, 1: in this one, 2 and more need joblib (``kvsteady[sweep]``). None: as
+        many as there are processors for us. Of no meaning on a cluster, which has its own.
+    backend
+        ``local``, or a cluster that runs already: ``dask`` or ``ray``.
+    address
+        Of the cluster, as its client takes it: ``tcp://host:8786``. Dask needs one.
+
+    Raises
+    ------
+    InputError
+        ``count`` is not positive, or an address is missing.
+    """
+
+    count: int | None = None
+    backend: Literal["local", "dask", "ray"] = "local"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is not None:
+            whole_number(self.count, "workers", 1, 4096)
+        if self.backend == "dask" and not self.address:
+            raise InputError("needs an address", field="address", allowed="tcp://host:port")
+
+
+def sweep(
+    task: Task,
+    points: Sequence[Any],
+    store: Store | None = None,
+    *,
+    workers: Workers = Workers(count=1),
+    progress: Progress = silent,
+) -> list[Any]:
+    """Return the record of every point, in their order; equal points are computed once.
+
+    Records are written to the store, by this process, as they land, in whatever order that is. So
+    a run that was killed or interrupted goes on where it was, nothing that had landed is computed
+    again, and a worker that dies on a cluster costs only what it was doing: the cluster does that
+    again, and only one record lands.
+
+    Parameters
+    ----------
+    task, points
+        The function, and what to call it with.
+    store
+        Where records are kept and looked for; None keeps nothing.
+    workers
+        Where to compute.
+    progress
+        Called with points done and to do.
+
+    Raises
+    ------
+    SweepError
+        A local worker was killed (say, for its memory), or the cluster gave up on a point.
+    MissingExtraError
+        Several workers without joblib (``kvsteady[sweep]``).
+    Exception
+        What the function raised, of the first point that failed.
+    """
+    found: dict[str, Any] = {}
+    missing: dict[str, Any] = {}
+    keys = [task.key(point) for point in points]
+    for key, point in zip(keys, points, strict=True):
+        if key not in found and key not in missing:
+            record = store.get(task, point) if store else None
+            if record is None:
+                missing[key] = point
+            else:
+                found[key] = record
+    total = len(found) + len(missing)
+    progress(len(found), total)
+    for key, record in _computed(task, missing, workers):
+        if store:
+            store.put(task, missing[key], record)
+        found[key] = record
+        progress(len(found), total)
+    return [found[key] for key in keys]
+
+
+def compute(name: str, key: str, point: bytes, code: str) -> tuple[str, bytes]:
+    """What a worker does: everything by name and as bytes, so that any process can.
+
+    ``code`` is the fingerprint of who asks, empty where both are of one installation.
+    """
+    if code and code != fingerprint():
+        raise SweepError("a worker of the cluster has another version of kvsteady or its libraries")
+    task = Task(name)
+    record = task.function(msgspec.json.decode(point, type=task.point))
+    return key, msgspec.json.encode(record)
+
+
+def _computed(
+    task: Task, points: dict[str, msgspec.Struct], workers: Workers
+) -> Iterator[tuple[str, Any]]:
+    """Yield (key, record) as they land."""
+    count = workers.count or len(os.sched_getaffinity(0))
+    if workers.backend == "local" and min(count, len(points)) <= 1:
+        for key, point in points.items():
+            yield key, task.function(point)
+        return
+    code = "" if workers.backend == "local" else fingerprint()
+    work = [(task.name, key, msgspec.json.encode(point), code) for key, point in points.items()]
+    for key, record in _in_parallel(work, count, workers):
+        yield key, msgspec.json.decode(record, type=task.record)
+
+
+def _in_parallel(work: list[Any], count: int, workers: Workers) -> Iterator[tuple[str, bytes]]:
+    joblib = import_extra("joblib", extra="sweep")
+    with ExitStack() as ends:
+        options: dict[str, Any] = {"backend": workers.backend, "n_jobs": -1}
+        if workers.backend == "local":
+            options = {"backend": "loky", "n_jobs": count}
+        elif workers.backend == "dask":
+            # Ours to close; joblib, given the address, would leave its own client open.
+            dask = import_extra("distributed", extra="dask")
+            ends.enter_context(dask.Client(workers.address))
+        else:
+            import_extra("ray.util.joblib", extra="ray").register_ray()
+        ends.enter_context(joblib.parallel_config(**options))
+        # One at a time: what a batch has finished would land only with its last.
+        run = joblib.Parallel(return_as="generator_unordered", batch_size=1)
+        landing = run(joblib.delayed(compute)(*each) for each in work)
+        try:
+            yield from landing
+        except Exception as error:
+            if type(error).__name__ in ("TerminatedWorkerError", "KilledWorker"):
+                raise SweepError(
+                    "a worker was killed, perhaps for want of memory; what had landed is kept: "
+                    "run again, with fewer workers"
+                ) from error
+            raise
+        finally:
+            landing.close()
