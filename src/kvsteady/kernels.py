@@ -11,12 +11,17 @@ registers its code: ``@schedule_of(MyHabits)``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
+from zlib import crc32
 
 import numba
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.core.errors import TypingError
 from numba.extending import overload
+
+from kvsteady import __version__
 
 Code = TypeVar("Code", bound=Callable[..., Any])
 
@@ -39,7 +44,33 @@ class _OwnCode(CompileResultCacheImpl):  # type: ignore[misc]  # numba is untype
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # numba is untyped
+    """Keeps compiled code while no file with kernels has changed.
+
+    A kernel holds the code of those that it calls, and the shapes of arrays that other files make;
+    numba looks only at the kernel's own file. What is left over from another version would write
+    where there is no array.
+    """
+
     _impl_class = _OwnCode
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=_stamp(),
+        )
+
+
+@cache
+def _stamp() -> tuple[str, int]:
+    """Version of the package, and a number that changes with any file that kernels are made of."""
+    home = Path(__file__).parent
+    files = [Path(__file__)]
+    for room in ("admission", "model", "policies", "simulate"):
+        files += (home / room).rglob("*.py")
+    state = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files)]
+    return __version__, crc32(repr(state).encode())
 
 
 def kernel(function: Any) -> Any:

@@ -26,9 +26,20 @@ def alive_after(state, generated):
 
 
 @kernel
+def _area(state, tokens):
+    """Integral of P(output > n) over n from 0 to ``tokens``."""
+    place = tokens / state.memo.width
+    cell = int(place)
+    if cell >= CELLS:
+        return state.area[CELLS]
+    rest = place - cell
+    return state.area[cell] * (1.0 - rest) + state.area[cell + 1] * rest
+
+
+@kernel
 def times_needed(state):
     """How many look-ahead times matter: nobody lives longer, as far as is known."""
-    farthest = 2 * state.memo.longest + 256
+    farthest = state.memo.longest + 64
     return min(state.place[min(farthest, FARTHEST)] + 1, state.horizon.size)
 
 
@@ -60,6 +71,7 @@ def forecast(state, view, times):
         count[a, last] += 1.0
     for j in range(times):
         state.mean[j] = state.variance[j] = 0.0
+    wide = max(span / AGES, 1.0)
     for a in range(AGES):
         held = many = 0.0
         for j in range(times + 1):
@@ -67,17 +79,19 @@ def forecast(state, view, times):
         if many == 0.0:
             continue
         age = ages[a] / many
-        now = max(alive_after(state, age), 1e-12)
+        # Ages of a bin are taken as spread over it, or all would seem to end together.
+        low, high = max(age - 0.5 * wide, 0.0), age + 0.5 * wide
+        once = 1.0 / max(_area(state, high) - _area(state, low), 1e-12)
         many = 0.0
         for j in range(times, 0, -1):  # those with a later last time are alive at this one
             many += count[a, j]
             held += tokens[a, j]
             if many > 0.0:
                 ahead = state.horizon[j - 1]
-                chance = min(alive_after(state, age + ahead) / now, 1.0)
-                each = held / many + ahead
-                state.mean[j - 1] += many * each * chance
-                state.variance[j - 1] += many * each * each * chance * (1.0 - chance)
+                chance = (_area(state, high + ahead) - _area(state, low + ahead)) * once
+                then = held + many * ahead
+                state.mean[j - 1] += then * chance
+                state.variance[j - 1] += then * then * chance * (1.0 - chance) / many
 
 
 @kernel

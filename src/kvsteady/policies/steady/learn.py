@@ -128,6 +128,10 @@ def _survive(state):
         risk -= state.seen[k] + state.watched[k]
         risk = max(risk, 0.0)
     survival[CELLS + 1] = 0.0
+    state.area[0] = 0.0
+    for k in range(CELLS):
+        state.area[k + 1] = state.area[k] + 0.5 * memo.width * (survival[k] + survival[k + 1])
+    state.area[CELLS + 1] = state.area[CELLS]
 
 
 @kernel

@@ -11,8 +11,8 @@ from kvsteady.arrays import FloatArray, IntArray
 # Cells of the learned law; each stands for `MEMO.width` output tokens.
 CELLS = 512
 # Age bins and look-ahead times of a forecast.
-AGES = 96
-HORIZONS = 96
+AGES = 48
+HORIZONS = 64
 # Look-ahead times are those up to so many iterations.
 FARTHEST = 1 << 16
 
@@ -46,6 +46,7 @@ class SteadyState(NamedTuple):
     watched: FloatArray  # scratch: the same of those who run
     survival: FloatArray  # P(output > k width) if max_tokens never cut it
     living: FloatArray  # the same with max_tokens
+    area: FloatArray  # integral of `survival` over tokens, up to each cell
     horizon: IntArray  # look-ahead times, shape (HORIZONS,)
     place: IntArray  # first look-ahead time that is no sooner, by iterations
     tokens: FloatArray  # scratch: KV tokens by age bin and last time alive
@@ -61,7 +62,7 @@ def look_ahead_times() -> IntArray:
     """Every iteration at first, then ever farther apart."""
     times = [0]
     while times[-1] < FARTHEST and len(times) < HORIZONS:
-        times.append(times[-1] + max(1, int(0.12 * times[-1])))
+        times.append(times[-1] + max(1, int(0.2 * times[-1])))
     return np.array(times, dtype=np.int64)
 
 
@@ -79,6 +80,7 @@ def new_state(risk: float, margin: float, unwritten: int) -> SteadyState:
         watched=np.zeros(CELLS + 2),
         survival=np.ones(CELLS + 2),
         living=np.ones(CELLS + 2),
+        area=np.arange(CELLS + 2.0),
         horizon=horizon,
         place=np.searchsorted(horizon, np.arange(FARTHEST + 1)).astype(np.int64),
         tokens=np.zeros((AGES, horizon.size + 1)),
