@@ -85,6 +85,7 @@ engine: {name: vllm, options: {block_size: 4, max_num_seqs: 9, policy: priority}
 memory: {kv_tokens: 1_000}
 time: {kind: linear, iteration: 1e-2, kv_read: 4e-8}
 eviction: swap
+swap_seconds_per_token: 2e-7
 rate_cap: 0.5
 replicas: 2
 router: round-robin
@@ -104,12 +105,21 @@ seed: 3
     replica = made.replicas[0]
     assert replica.engine == Vllm(block_size=4, max_num_seqs=9, policy="priority")
     assert (replica.kv_tokens, replica.eviction) == (1000, Eviction.SWAP)
+    assert replica.swap_seconds_per_token == 2e-7
     assert replica.time == LinearTime(1e-2, 0.0, 0.0, 4e-8)
     assert (replica.pace.rate, replica.pace.depth) == (0.5, 1.5)
     assert isinstance(made.router, RoundRobin)
     assert (made.stop.seconds, made.stop.iterations, made.stop.completed) == (30, None, 40)
     assert made.objectives == Objectives(ttft=500, tpot=50)
     assert (made.warm_up, made.log_every, made.name) == (1.5, 10, "all of it")
+
+
+def test_a_replica_may_swap_at_its_own_speed(tmp_path: Path) -> None:
+    text = LEAST + "swap_seconds_per_token: 2e-7\nreplicas: [{}, {swap_seconds_per_token: 0}]\n"
+    made = scenario(tmp_path, text + "router: round-robin\n")
+    assert [replica.swap_seconds_per_token for replica in made.replicas] == [2e-7, 0]
+    with pytest.raises(InputError, match="swap_seconds_per_token"):
+        scenario(tmp_path, LEAST + "swap_seconds_per_token: -1\n")
 
 
 def test_what_is_left_out(tmp_path: Path) -> None:
@@ -211,7 +221,7 @@ transfer: {{seconds: 0.01, bytes_per_second: 1e9}}
             "prefill: {}\ndecode: {}\ntransfer: {bytes_per_second: 1, seconds_per_token: 1}",
             "both given",
         ),
-        ("prefill: {}\ndecode: {}\ntransfer: {seconds: -1}", "latency.*at least 0"),
+        ("prefill: {}\ndecode: {}\ntransfer: {seconds: -1}", r"transfer\.seconds.*at least 0"),
         ("prefill: {kount: 1}\ndecode: {}", r"prefill\.kount.*count"),
     ],
 )
