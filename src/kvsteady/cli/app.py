@@ -237,6 +237,11 @@ app.command(
     help="Run an engine request by request, in simulated time: throughput, latencies, evictions.",
 )
 app.command(
+    "kvsteady.cli.fit:fit",
+    name="fit",
+    help="Fit iteration times to a recorded vLLM run, and say how far a simulation is from it.",
+)
+app.command(
     "kvsteady.cli.reproduce:reproduce",
     name="reproduce",
     help="Measure every claim of arXiv:2606.15555, and report how each stands.",

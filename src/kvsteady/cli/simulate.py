@@ -136,7 +136,8 @@ def simulate(
     rate_cap
         Most admissions per iteration and replica: a number, or auto for the theory's.
     time
-        Iteration times: one that comes with kvsteady (llama-3.1-8b_h100 if left out),
+        Iteration times: one that comes with kvsteady (llama-3.1-8b_h100 if left out), a file of
+        kvsteady fit,
         linear:TERM=SECONDS,…, or roofline with --model and --gpu.
     gpu
         GPU whose figures a roofline takes, as in h100.

@@ -28,4 +28,3 @@ def gap_quantile(gaps: IntArray, share: float) -> float:
         return math.nan
     place = int(np.searchsorted(np.cumsum(gaps), max(share * total, 1)))
     return float(gap_seconds(gaps)[place])
-

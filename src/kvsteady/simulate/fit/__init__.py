@@ -6,15 +6,18 @@ from kvsteady.simulate.fit.compare import Errors, Metric, compare
 from kvsteady.simulate.fit.fit import TimeFit, fit_time
 from kvsteady.simulate.fit.recorded import RecordedRun, read_recorded
 from kvsteady.simulate.fit.replay import Replay, Replayed, replay_on
+from kvsteady.simulate.fit.report import FitReport, fit_report
 
 __all__ = [
     "Errors",
+    "FitReport",
     "Metric",
     "RecordedRun",
     "Replay",
     "Replayed",
     "TimeFit",
     "compare",
+    "fit_report",
     "fit_time",
     "read_recorded",
     "replay_on",

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from kvsteady.arrays import FloatArray
+from kvsteady.arrays import FloatArray, IntArray
 from kvsteady.errors import InputError
 from kvsteady.simulate import records
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.fit.recorded import RecordedRun
 from kvsteady.simulate.load import Feed, arrivals
 from kvsteady.simulate.machine import Machine
+from kvsteady.simulate.state import GAP_BINS
 from kvsteady.simulate.times.protocol import IterationTime
 
 #: What iterations are told apart by, the columns of `Replayed.features`.
@@ -33,6 +34,10 @@ class Replayed:
         Shape ``(iterations, 5)``: see `TERMS`.
     scheduled, first_token, finish
         Of each request, in the order of the recorded run.
+    held
+        KV tokens in blocks that are held, the most of each iteration, shape ``(iterations,)``.
+    gaps
+        Histogram of the times between tokens, see `kvsteady.simulate.gaps`.
     """
 
     start: FloatArray
@@ -41,6 +46,8 @@ class Replayed:
     scheduled: FloatArray
     first_token: FloatArray
     finish: FloatArray
+    held: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    gaps: IntArray = field(default_factory=lambda: np.zeros(GAP_BINS, dtype=np.int64))
 
 
 Replay = Callable[[IterationTime], Replayed]
@@ -74,7 +81,10 @@ def replay_on(run: RecordedRun, engine: Engine, *, kv_tokens: int) -> Replay:
         )
         machine.run(np.iinfo(np.int32).max)
         machine.flush()
-        return _result(run, left, log)
+        found = _result(run, left, log)
+        block = engine.block_size
+        held = block * (kv_tokens // block - found.held)
+        return replace(found, held=held, gaps=machine.state.gaps)
 
     return replay
 
@@ -109,4 +119,5 @@ def _result(run: RecordedRun, left: list[Any], log: list[Any]) -> Replayed:
         scheduled=done["scheduled"],
         first_token=done["first_token"],
         finish=done["finish"],
+        held=rows["free_blocks"].astype(np.int64),
     )

@@ -12,6 +12,7 @@ from kvsteady.simulate.times import (
     LinearTime,
     aiconfigurator_time,
     fitted_time,
+    read_fitted,
     roofline,
 )
 from kvsteady.simulate.times.protocol import IterationTime
@@ -33,7 +34,8 @@ def own_time(given: schema.Times | None, memory: schema.MemoryPart, folder: Path
     """
     match given:
         case None | str():
-            found = fitted_time(TIME if given is None else given)
+            saved = given is not None and given.endswith(".json")
+            found = read_fitted(folder / str(given)) if saved else fitted_time(given or TIME)
             return _compared(found, memory, _model(memory.model, memory, folder))
         case schema.LinearPart():
             return LinearTime(**{name: getattr(given, name) for name in given.__struct_fields__})

@@ -8,7 +8,14 @@ operator tables, an extra) and `sampled` (any function of yours).
 from __future__ import annotations
 
 from kvsteady.simulate.times.aiconfigurator import aiconfigurator_time
-from kvsteady.simulate.times.fitted import FITTED, FittedTime, Shape, fitted_time
+from kvsteady.simulate.times.fitted import (
+    FITTED,
+    FittedTime,
+    Shape,
+    fitted_time,
+    read_fitted,
+    save_fitted,
+)
 from kvsteady.simulate.times.form import FEATURES, TimeForm, iteration_seconds, rows_form
 from kvsteady.simulate.times.gpus import GPU, GPUS
 from kvsteady.simulate.times.linear import LinearTime
@@ -30,7 +37,9 @@ __all__ = [
     "aiconfigurator_time",
     "fitted_time",
     "iteration_seconds",
+    "read_fitted",
     "roofline",
     "rows_form",
     "sampled",
+    "save_fitted",
 ]

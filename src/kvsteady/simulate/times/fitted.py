@@ -6,8 +6,10 @@ run, or a table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
+from os import PathLike
+from pathlib import Path
 
 import msgspec
 
@@ -64,7 +66,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     source: str
     licence: str
     notes: list[str]
-    shape: Shape
+    shape: Shape | None = None
     linear: dict[str, float] | None = None
     table: _Table | None = None
 
@@ -138,7 +140,54 @@ def fitted_time(name: str) -> FittedTime:
     """
     if name not in FITTED:
         raise InputError(f"no times of {shown(name)}", field="time", allowed=", ".join(FITTED))
-    entry = msgspec.json.decode(_FOLDER.joinpath(f"{name}.json").read_bytes(), type=_Entry)
+    return _made(msgspec.json.decode(_FOLDER.joinpath(f"{name}.json").read_bytes(), type=_Entry))
+
+
+def read_fitted(path: str | PathLike[str]) -> FittedTime:
+    """Read an iteration time that `save_fitted` wrote.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or holds something else.
+    """
+    try:
+        entry = msgspec.json.decode(Path(path).read_bytes(), type=_Entry)
+    except OSError as error:
+        raise InputError(error.strerror or "cannot be read", file=path) from None
+    except msgspec.DecodeError as error:
+        raise InputError(f"no saved iteration time: {error}", file=path) from None
+    try:
+        return _made(entry)
+    except (TypeError, InputError) as error:
+        raise InputError(f"no iteration time: {error}", file=path) from None
+
+
+def save_fitted(time: FittedTime) -> bytes:
+    """JSON of an iteration time with coefficients, in the form of those in the package.
+
+    Raises
+    ------
+    InputError
+        A table.
+    """
+    if not isinstance(time.time, LinearTime):
+        raise InputError("a table is not saved", field="time", allowed="coefficients")
+    entry = _Entry(
+        model=time.model,
+        gpu=time.gpu,
+        tensor_parallel=time.tensor_parallel,
+        engine=time.engine,
+        source=time.source,
+        licence=time.licence,
+        notes=list(time.notes),
+        shape=time.shape,
+        linear=asdict(time.time),
+    )
+    return msgspec.json.format(msgspec.json.encode(entry), indent=1) + b"\n"
+
+
+def _made(entry: _Entry) -> FittedTime:
     return FittedTime(
         model=entry.model,
         gpu=entry.gpu,
