@@ -6,12 +6,14 @@ from kvsteady.simulate.fit.compare import Errors, Metric, compare
 from kvsteady.simulate.fit.fit import TimeFit, fit_time
 from kvsteady.simulate.fit.recorded import RecordedRun, read_recorded
 from kvsteady.simulate.fit.replay import Replay, Replayed, replay_on
-from kvsteady.simulate.fit.report import FitReport, fit_report
+from kvsteady.simulate.fit.report import Compared, FitReport, Rate, fit_report
 
 __all__ = [
+    "Compared",
     "Errors",
     "FitReport",
     "Metric",
+    "Rate",
     "RecordedRun",
     "Replay",
     "Replayed",
