@@ -77,7 +77,9 @@ def kernel(function: Any) -> Any:
     """Compile a kernel function."""
     # The kernels allocate nothing, so nothing has to count references to the state's many arrays:
     # that would cost more than what they do.
-    compiled = numba.njit(error_model="numpy", _nrt=False)(function)
+    # A call hands over the state as a hundred and more words, which costs more than what most of
+    # the functions do: they become part of their callers.
+    compiled = numba.njit(error_model="numpy", _nrt=False, forceinline=True)(function)
     compiled._cache = _Cache(compiled.py_func)
     return compiled
 
