@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,12 +35,17 @@ class Case:
     block: int
     arrivals: tuple[Arrival, ...]
     prefix_caching: bool = False
-    # The kernel is told of prompts alone what others may share, as most traces do.
-    prompts_alone: bool = False
+    prompts_alone: ClassVar[bool] = False
 
     def plain_memory(self) -> Memory:
         kind = PrefixPool if self.prefix_caching else CountedBlocks
         return kind(self.blocks, self.block, watermark=self.knobs.watermark)
+
+
+class PromptsAlone(Case):
+    """The kernel is told of prompts alone what others may share, as most traces tell."""
+
+    prompts_alone = True
 
 
 def drawn(seed: int, **fixed: Any) -> Case:

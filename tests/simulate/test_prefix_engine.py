@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from prefix_cases import crowded
 from reference.engines.vllm import Arrival, Knobs
-from vllm_runs import Case, by_request, kernel_steps, plain_steps
+from vllm_runs import Case, PromptsAlone, by_request, kernel_steps, plain_steps
 
 SEEDS = st.integers(0, 2**32)
 
@@ -56,7 +56,7 @@ def test_so_it_is_where_only_prompts_are_said_to_be_shared(seed: int) -> None:
         )
         for i, a in enumerate(case.arrivals)
     )
-    assert_same(replace(case, arrivals=apart, prompts_alone=True), 120)
+    assert_same(PromptsAlone(case.knobs, case.blocks, case.block, apart, True), 120)
 
 
 def test_what_a_conversation_generated_is_found_by_its_next_turn() -> None:
