@@ -28,7 +28,11 @@ AMPLE = 1_000_000
 _SHARES = tuple(np.linspace(0.0, 1.0, 101))
 
 
-class Compared(msgspec.Struct, frozen=True):
+class _Record(msgspec.Struct, frozen=True):
+    """Plain data."""
+
+
+class Compared(_Record, frozen=True):
     """A latency of the requests that are judged, milliseconds: p50, p90 and p99 of both."""
 
     name: str
@@ -40,7 +44,7 @@ class Compared(msgspec.Struct, frozen=True):
     simulated_curve: Curve
 
 
-class Rate(msgspec.Struct, frozen=True):
+class Rate(_Record, frozen=True):
     """Something per second, recorded and simulated."""
 
     name: str
@@ -53,7 +57,7 @@ class Rate(msgspec.Struct, frozen=True):
         return self.simulated / self.recorded - 1.0 if self.recorded else 0.0
 
 
-class FitReport(msgspec.Struct, frozen=True, kw_only=True):
+class FitReport(_Record, frozen=True, kw_only=True):
     """What was fitted to which part of a recording, and how good it is on the other.
 
     ``trained`` requests finished by ``until`` seconds; the ``judged`` were scheduled after it and
