@@ -1,4 +1,4 @@
-"""The laws that every admission policy keeps, in both models. Add a new policy to POLICIES."""
+"""The laws that policies keep in the exact models; those on engines: `test_policy_engines`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvsteady.model import PacedPolicy, State, System, iterate
-from kvsteady.policies import Greedy, RateCap
+from kvsteady.admission import Policy
+from kvsteady.errors import InputError
+from kvsteady.model import Eviction, PacedPolicy, State, System, iterate
+from kvsteady.policies import (
+    Greedy,
+    GuaranteedNoEvict,
+    KvWatermark,
+    LookAhead,
+    MaxActive,
+    NewTokenRatio,
+    RateCap,
+    Steady,
+)
+from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload
 
 POLICIES: list[PacedPolicy] = [Greedy(), RateCap(), RateCap(0.05), RateCap(1e6)]
@@ -64,3 +76,58 @@ def test_an_overfull_memory_is_left_behind(policy: PacedPolicy, arithmetic: str)
     assert run.evicted[0] > 0
     assert run.memory.max() <= 400 * (1 + 1e-9)
     assert run.completed[300:].sum() > 0
+
+
+ASKED = [KvWatermark(0.1), MaxActive(), GuaranteedNoEvict(), NewTokenRatio(), LookAhead(), Steady()]
+
+
+@pytest.mark.parametrize("policy", ASKED, ids=repr)
+@pytest.mark.parametrize("eviction", [Eviction.RESTART, Eviction.RESUME])
+@settings(deadline=None, max_examples=10, derandomize=True)
+@given(kinds=classes, room=st.integers(0, 200))
+def test_policies_that_are_asked_keep_the_laws_too(
+    policy: Policy, eviction: Eviction, kinds: list[tuple[int, int]], room: int
+) -> None:
+    system = system_of(kinds, room)
+    run = iterate(system, policy=policy, steps=300, arithmetic="integer", eviction=eviction)
+    assert run.memory.max() <= system.kv_tokens
+    left = run.state(len(run)).mass.sum() + run.waiting(len(run)).mass.sum()
+    lost = run.evicted.sum() if eviction is Eviction.RESTART else 0
+    admitted = run.admitted.sum()
+    if eviction is Eviction.RESUME:
+        admitted -= run.resumed.sum()
+    assert admitted == run.completed.sum() + lost + left
+    for stretch in np.split(run.completed, 3)[1:]:
+        assert stretch.sum() > 0
+
+
+@pytest.mark.parametrize("policy", [GuaranteedNoEvict(), LookAhead(), Steady()], ids=repr)
+def test_known_lengths_are_never_evicted(policy: Policy) -> None:
+    # What is told of each request is its output, so the forecast of memory is exact.
+    system = System(Workload.classes([(5, 20), (9, 32), (2, 7)]), 700)
+    run = iterate(system, policy=policy, steps=1500, arithmetic="integer")
+    assert run.evicted.sum() == 0
+    assert run.completed[500:].mean() > 0.6 * equilibrium(system).admissions
+
+
+def test_a_policy_that_is_asked_needs_whole_requests() -> None:
+    with pytest.raises(InputError, match="policy"):
+        iterate(System(Workload.fixed(2, 3), 100), policy=Steady(), steps=5)
+
+
+def test_asking_a_cap_is_pacing_it() -> None:
+    system = System(Workload.fixed(16, 32), 960)
+    paced = iterate(system, policy=RateCap(0.7), steps=4000, arithmetic="integer")
+    asked = iterate(system, policy=_Asked(RateCap(0.7)), steps=4000, arithmetic="integer")
+    assert asked.completed.sum() == pytest.approx(paced.completed.sum(), abs=2)
+
+
+class _Asked:
+    """A policy without its pace."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.sees_running, self.oracle, self.start = (
+            policy.sees_running,
+            policy.oracle,
+            policy.start,
+        )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from kvsteady.admission import Policy
 from kvsteady.errors import InputError, shown
 from kvsteady.model.system import System
 
@@ -32,8 +33,11 @@ class Pace:
 UNLIMITED = Pace(math.inf, math.inf)
 
 
+@runtime_checkable
 class PacedPolicy(Protocol):
-    """A policy that the exact model can run: it admits what fits, up to a pace.
+    """A policy that both exact models can run: it admits what fits, up to a pace.
+
+    Any `Policy` runs in the integer model; one that has a pace runs in the fluid one too, and fast.
 
     To write one, give `pace`: how many requests may be admitted per iteration in this system,
     and how much unused allowance is kept. It is called once per run, before the first iteration.
@@ -43,6 +47,12 @@ class PacedPolicy(Protocol):
         """Return the pace for this system; ``whole_requests`` is True in the integer model."""
 
 
-def pace_of(policy: PacedPolicy | None, system: System, *, whole_requests: bool) -> Pace:
-    """Return the pace of a policy; None admits greedily."""
-    return UNLIMITED if policy is None else policy.pace(system, whole_requests=whole_requests)
+def pace_of(
+    policy: PacedPolicy | Policy | None, system: System, *, whole_requests: bool
+) -> Pace | Policy:
+    """Return the pace of a policy, or the policy itself if it has none; None admits greedily."""
+    if policy is None:
+        return UNLIMITED
+    if isinstance(policy, PacedPolicy):
+        return policy.pace(system, whole_requests=whole_requests)
+    return policy

@@ -7,6 +7,7 @@ from enum import Enum
 
 import numpy as np
 
+from kvsteady.admission import Policy
 from kvsteady.errors import InputError
 from kvsteady.model.admission import PacedPolicy, pace_of
 from kvsteady.model.machines import Arithmetic
@@ -70,7 +71,7 @@ class Cycle:
 def find_cycle(
     system: System,
     *,
-    policy: PacedPolicy | None = None,
+    policy: PacedPolicy | Policy | None = None,
     arithmetic: Arithmetic = "fluid",
     start: State | Cohorts | None = None,
     limit: int = 10_000_000,

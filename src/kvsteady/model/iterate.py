@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kvsteady.admission import Policy
 from kvsteady.model.admission import PacedPolicy, pace_of
 from kvsteady.model.machines import Arithmetic
 from kvsteady.model.requeue_machine import recorded_columns, runner
@@ -22,7 +23,7 @@ _MAX_ROWS = 50_000_000
 def iterate(
     system: System,
     *,
-    policy: PacedPolicy | None = None,
+    policy: PacedPolicy | Policy | None = None,
     steps: int,
     arithmetic: Arithmetic = "fluid",
     start: State | Cohorts | None = None,
@@ -39,7 +40,8 @@ def iterate(
     system
         Workload and KV capacity.
     policy
-        Admission; None is greedy.
+        Admission; None is greedy. One without a pace is asked in each iteration, which only
+        whole requests can be, and shown all of them: hundreds of times slower.
     steps, burn_in
         Iterations to record, after so many unrecorded ones.
     arithmetic

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from kvsteady.arrays import FloatArray, frozen_floats, frozen_ints
+from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
 from kvsteady.errors import InputError, shown
 from kvsteady.model import fluid, integer
 from kvsteady.model.admission import Pace
@@ -220,6 +220,19 @@ class IntegerMachine:
         credit = min(int(self._clock[integer.CREDIT]) + self._pace[0], self._pace[1])
         return max(2 * len(self._pool), len(self._pool) + min(room, credit // integer.UNIT) + 1)
 
+    def allow(self, requests: int) -> None:
+        """Admit at most so many in the coming iteration, whatever the pace."""
+        self._pace = 0, 2**61
+        self._clock[integer.CREDIT] = requests * integer.UNIT
+
+    def queue_head(self, requests: int) -> IntArray:
+        """Classes of the next so many of the queue."""
+        return head_of_queue(self._law, self._queue, self._clock, self._due, requests)
+
+    def waiting(self) -> State:
+        """Nobody: who is evicted re-enters as new."""
+        return State.dense(np.zeros((len(self._system.workload), 1)))
+
     def state(self) -> State:
         """See `Machine`."""
         entry = int(self._clock[integer.YOUNGEST])
@@ -248,6 +261,17 @@ def machine(
     if isinstance(start, Cohorts):
         raise InputError("cohorts are fluid", field="start", allowed="a State of whole requests")
     return IntegerMachine(system, pace, start, whole_number(seed, "seed", 0, 2**62 - 1))
+
+
+def head_of_queue(
+    law: tuple[Any, ...], queue: tuple[Any, ...], clock: IntArray, due: IntArray, requests: int
+) -> IntArray:
+    """Classes of the next so many requests of a queue, which stays as it is."""
+    ahead = due.copy()
+    kinds = [int(clock[integer.HEAD])]
+    for number in range(int(clock[integer.DRAWN]) + 1, int(clock[integer.DRAWN]) + requests):
+        kinds.append(int(integer.next_class(law[2], law[3], ahead, *queue[:2], number)))
+    return np.array(kinds, dtype=np.int64)
 
 
 def check_start(start: object) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from kvsteady.admission import Policy
 from kvsteady.arrays import FloatArray, IntArray, frozen_floats, frozen_ints
 from kvsteady.errors import InputError, shown
 from kvsteady.model import fluid, integer, requeue, requeue_fluid, requeue_search
-from kvsteady.model.admission import Pace
+from kvsteady.model.admission import UNLIMITED, Pace
+from kvsteady.model.asked import AskedMachine
 from kvsteady.model.machines import (
     MAX_ENTRIES,
     Arithmetic,
+    IntegerMachine,
     Machine,
     check_start,
     credit_units,
+    head_of_queue,
     machine,
     power_of_two,
 )
@@ -121,6 +125,15 @@ class IntegerRequeue:
             period, done, sufficed = requeue_search.seek(*self._args(), limit)
         return int(period), 0.0
 
+    def allow(self, requests: int) -> None:
+        """Admit at most so many in the coming iteration, whatever the pace."""
+        self._pace = 0, 2**61
+        self._clock[requeue.CREDIT] = requests * integer.UNIT
+
+    def queue_head(self, requests: int) -> IntArray:
+        """Classes of the next so many of the queue, behind those who were evicted."""
+        return head_of_queue(self._law, self._queue, self._clock, self._due, requests)
+
     def state(self) -> State:
         """See `Machine`."""
         runs = self._runs()
@@ -195,14 +208,14 @@ class FluidRequeue:
 
 def runner(
     system: System,
-    pace: Pace,
+    pace: Pace | Policy,
     arithmetic: Arithmetic,
     start: State | Cohorts | None,
     seed: int,
     eviction: Eviction,
     place: Requeue,
 ) -> Machine:
-    """Set up the arrays for a run under any `Eviction`.
+    """Set up the arrays for a run under any `Eviction`; a policy is asked in each iteration.
 
     Raises
     ------
@@ -211,6 +224,16 @@ def runner(
     """
     if not isinstance(eviction, Eviction):  # a word would pass for another one
         raise InputError(shown(eviction), field="eviction", allowed=", ".join(map(str, Eviction)))
+    if not isinstance(pace, Pace):
+        if arithmetic != "integer":
+            raise InputError(
+                f"{type(pace).__name__} decides on whole requests",
+                field="policy",
+                allowed="arithmetic='integer', or a policy with a pace",
+            )
+        inner = runner(system, UNLIMITED, arithmetic, start, seed, eviction, place)
+        assert isinstance(inner, IntegerMachine | IntegerRequeue)
+        return AskedMachine(inner, pace, system)
     if eviction is Eviction.RESTART:
         return machine(system, pace, arithmetic, start, seed)
     if not isinstance(place, Requeue):
@@ -234,7 +257,8 @@ def runner(
 
 def waiting_in(machine: Machine) -> State:
     """Who was evicted and waits, the next to be admitted first; nobody under restart."""
-    return machine.waiting() if isinstance(machine, IntegerRequeue | FluidRequeue) else NOBODY
+    known = IntegerRequeue | FluidRequeue | AskedMachine
+    return machine.waiting() if isinstance(machine, known) else NOBODY
 
 
 def recorded_columns(eviction: Eviction) -> int:

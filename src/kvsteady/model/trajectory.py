@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kvsteady.admission import Policy
 from kvsteady.arrays import FloatArray
 from kvsteady.errors import InputError
 from kvsteady.model import fluid
@@ -103,7 +104,7 @@ class Trajectory(RequeueColumns):
     """
 
     system: System
-    pace: Pace
+    pace: Pace | Policy
     arithmetic: Arithmetic
     start: State | Cohorts | None
     seed: int

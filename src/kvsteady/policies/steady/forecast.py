@@ -11,7 +11,9 @@ from __future__ import annotations
 import math
 
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.state import AGES, CELLS, FARTHEST
+from kvsteady.policies.steady.state import AGES, CELLS, ENDS, FARTHEST
+
+_WAITING = 32  # of the queue's head, whose ends are looked at
 
 
 @kernel
@@ -37,16 +39,61 @@ def _area(state, tokens):
 
 
 @kernel
-def times_needed(state):
-    """How many look-ahead times matter: nobody lives longer, as far as is known."""
-    farthest = state.memo.longest + 64
-    return min(state.place[min(farthest, FARTHEST)] + 1, state.horizon.size)
+def choose_times(state, view):
+    """Choose look-ahead times, and return how many: memory peaks just before requests end.
+
+    With up to ENDS distinct ends, as far as is known, all of them are looked at; of more, some. In
+    between times double.
+    """
+    place = state.place
+    longest = state.memo.longest if state.memo.mass > 0.0 else FARTHEST
+    farthest = 1
+    shown = view.facts.shown_running + min(view.facts.shown_waiting, _WAITING)
+    for i in range(shown):
+        left = _left(view, i, longest)
+        farthest = max(farthest, left)
+    for ahead in range(farthest + 1):
+        place[ahead] = 0
+    ends = 0
+    for i in range(shown):
+        left = _left(view, i, longest)
+        ends += 1 - place[left - 1]
+        place[left - 1] = 1
+    # Of the ends take each so-many-th, the last one always.
+    each = max(1, -(-ends // ENDS))
+    times, seen, soon = 0, 0, 0
+    for ahead in range(farthest):
+        end = place[ahead] == 1
+        seen += 1 if end else 0
+        place[ahead] = times
+        taken = end and (ends - seen) % each == 0
+        if ahead == soon:
+            taken = True
+            soon = max(soon + 1, 2 * soon)
+        if taken and times < state.horizon.size:
+            state.horizon[times] = ahead
+            times += 1
+    place[farthest] = times
+    return times
+
+
+@kernel
+def _left(view, i, longest):
+    """Iterations that the i-th request may live, of those who run and then of those who wait."""
+    many = view.facts.shown_running
+    row = view.running[i] if i < many else view.waiting[i - many]
+    # A max_tokens far beyond all that was seen says nothing of the end.
+    end = row.limit if row.limit <= 2 * longest + 256 else longest
+    return min(max(end - row.generated, 1), FARTHEST)
 
 
 @kernel
 def last_time(state, limit, generated, times):
-    """Look-ahead times before a request comes to its max_tokens: index of the first that is not."""
-    return min(state.place[min(max(limit - generated, 1), FARTHEST)], times)
+    """How many look-ahead times come before a request ends by its max_tokens."""
+    left = max(limit - generated, 1)
+    if times == 0 or left > state.horizon[times - 1]:
+        return times
+    return state.place[left]
 
 
 @kernel
@@ -71,7 +118,7 @@ def forecast(state, view, times):
         count[a, last] += 1.0
     for j in range(times):
         state.mean[j] = state.variance[j] = 0.0
-    wide = max(span / AGES, 1.0)
+    wide, alike = span / AGES, span <= AGES
     for a in range(AGES):
         held = many = 0.0
         for j in range(times + 1):
@@ -81,14 +128,18 @@ def forecast(state, view, times):
         age = ages[a] / many
         # Ages of a bin are taken as spread over it, or all would seem to end together.
         low, high = max(age - 0.5 * wide, 0.0), age + 0.5 * wide
-        once = 1.0 / max(_area(state, high) - _area(state, low), 1e-12)
+        now = alive_after(state, age) if alike else _area(state, high) - _area(state, low)
+        once = 1.0 / max(now, 1e-12)
         many = 0.0
         for j in range(times, 0, -1):  # those with a later last time are alive at this one
             many += count[a, j]
             held += tokens[a, j]
             if many > 0.0:
                 ahead = state.horizon[j - 1]
-                chance = (_area(state, high + ahead) - _area(state, low + ahead)) * once
+                if alike:
+                    chance = alive_after(state, age + ahead) * once
+                else:
+                    chance = (_area(state, high + ahead) - _area(state, low + ahead)) * once
                 then = held + many * ahead
                 state.mean[j - 1] += then * chance
                 state.variance[j - 1] += then * then * chance * (1.0 - chance) / many

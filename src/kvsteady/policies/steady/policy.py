@@ -25,7 +25,7 @@ from typing import Any
 
 from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError, shown
-from kvsteady.policies.steady.forecast import fits_safely, forecast, times_needed
+from kvsteady.policies.steady.forecast import choose_times, fits_safely, forecast
 from kvsteady.policies.steady.gain import set_gain
 from kvsteady.policies.steady.learn import is_stale, listen, put_together
 from kvsteady.policies.steady.state import SteadyState, new_state
@@ -86,7 +86,7 @@ def _decide(state: SteadyState, view: Any) -> Any:
         most = min(max(most, 1), facts.shown_waiting)
     if most == 0:
         return 0
-    times = times_needed(state)
+    times = choose_times(state, view)
     forecast(state, view, times)
     quota = 0
     while quota < most and fits_safely(state, view, view.waiting[quota], times, True):

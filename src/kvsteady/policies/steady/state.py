@@ -13,7 +13,9 @@ CELLS = 512
 # Age bins and look-ahead times of a forecast.
 AGES = 48
 HORIZONS = 64
-# Look-ahead times are those up to so many iterations.
+# Of these times so many are those at which requests may end; there are more in between.
+ENDS = 44
+# Nobody is taken to live for more iterations.
 FARTHEST = 1 << 16
 
 MEMO = np.dtype(
@@ -48,7 +50,7 @@ class SteadyState(NamedTuple):
     living: FloatArray  # the same with max_tokens
     area: FloatArray  # integral of `survival` over tokens, up to each cell
     horizon: IntArray  # look-ahead times, shape (HORIZONS,)
-    place: IntArray  # first look-ahead time that is no sooner, by iterations
+    place: IntArray  # how many look-ahead times come sooner, by iterations
     tokens: FloatArray  # scratch: KV tokens by age bin and last time alive
     many: FloatArray  # requests likewise
     ages: FloatArray  # sum of generated tokens by age bin
@@ -58,20 +60,11 @@ class SteadyState(NamedTuple):
     margin: float  # gain margin of the feedback
 
 
-def look_ahead_times() -> IntArray:
-    """Every iteration at first, then ever farther apart."""
-    times = [0]
-    while times[-1] < FARTHEST and len(times) < HORIZONS:
-        times.append(times[-1] + max(1, int(0.2 * times[-1])))
-    return np.array(times, dtype=np.int64)
-
-
 def new_state(risk: float, margin: float, unwritten: int) -> SteadyState:
     """Nothing learned yet."""
     memo = np.zeros(1, dtype=MEMO)[0]
     memo["weight"], memo["width"], memo["gain"], memo["when"] = 1.0, 1, 0.5, -1
     memo["unwritten"] = unwritten
-    horizon = look_ahead_times()
     return SteadyState(
         memo=memo,
         ended=np.zeros(CELLS + 2),
@@ -81,13 +74,13 @@ def new_state(risk: float, margin: float, unwritten: int) -> SteadyState:
         survival=np.ones(CELLS + 2),
         living=np.ones(CELLS + 2),
         area=np.arange(CELLS + 2.0),
-        horizon=horizon,
-        place=np.searchsorted(horizon, np.arange(FARTHEST + 1)).astype(np.int64),
-        tokens=np.zeros((AGES, horizon.size + 1)),
-        many=np.zeros((AGES, horizon.size + 1)),
+        horizon=np.zeros(HORIZONS, dtype=np.int64),
+        place=np.zeros(FARTHEST + 2, dtype=np.int64),
+        tokens=np.zeros((AGES, HORIZONS + 1)),
+        many=np.zeros((AGES, HORIZONS + 1)),
         ages=np.zeros(AGES),
-        mean=np.zeros(horizon.size),
-        variance=np.zeros(horizon.size),
+        mean=np.zeros(HORIZONS),
+        variance=np.zeros(HORIZONS),
         risk=risk,
         margin=margin,
     )

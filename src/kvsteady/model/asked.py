@@ -1,0 +1,131 @@
+"""The integer model under a policy that is asked once per iteration."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Policy, Setup, ask, new_view, with_room
+from kvsteady.arrays import FloatArray, IntArray
+from kvsteady.errors import InputError
+from kvsteady.model import fluid
+from kvsteady.model.state import State
+from kvsteady.model.system import System
+
+# Of the queue, behind those who were evicted, a policy is shown so many.
+_SHOWN = 32
+
+
+class WholeRequests(Protocol):
+    """What is asked of an integer machine beside `kvsteady.model.machines.Machine`."""
+
+    def advance(self, rows: FloatArray) -> None: ...  # noqa: D102 -- Machine's
+
+    def state(self) -> State: ...  # noqa: D102 -- Machine's
+
+    def waiting(self) -> State:
+        """Who was evicted with its tokens and waits."""
+
+    def allow(self, requests: int) -> None:
+        """Admit at most so many in the coming iteration, whatever the pace."""
+
+    def queue_head(self, requests: int) -> IntArray:
+        """Classes of the next so many of the queue."""
+
+
+class AskedMachine:
+    """An integer machine that asks a policy before each iteration.
+
+    The policy is shown every request, so an iteration costs O(running).
+    """
+
+    def __init__(self, inner: WholeRequests, policy: Policy, system: System) -> None:
+        self.inner = inner
+        self._system, self._policy = system, policy
+        self._memory = policy.start(Setup(system.kv_tokens, 1, 0, system.workload))
+        self._view = new_view(1024)
+        self._before = inner.state()
+        self._totals = np.zeros(fluid.COLUMNS)
+        self._done = 0
+
+    def advance(self, rows: FloatArray) -> None:
+        """See `Machine`."""
+        for i in range(len(rows)):
+            self._show()
+            self.inner.allow(max(0, min(int(ask(self._memory, self._view)), NO_LIMIT)))
+            self.inner.advance(rows[i : i + 1])
+            self._done += 1
+            self._totals += rows[i, : fluid.COLUMNS]
+            after = self.inner.state()
+            self._tell(after)
+            self._before = after
+
+    def seek(self, limit: int, tolerance: float) -> tuple[int, float]:
+        """Raise: what a policy remembers is no part of a state that could recur."""
+        del limit, tolerance
+        raise InputError("has no state to recur", field="policy", allowed="greedy, or a pace")
+
+    def state(self) -> State:
+        """See `Machine`."""
+        return self.inner.state()
+
+    def waiting(self) -> State:
+        """Who was evicted with its tokens and waits, the next to be admitted first."""
+        return self.inner.waiting()
+
+    def _show(self) -> None:
+        state, facts = self._before, self._view.facts
+        who = np.repeat(np.arange(state.row.size), state.mass.astype(np.int64))
+        if who.size > self._view.running.size:
+            self._view = with_room(self._view, 2 * who.size)
+            facts = self._view.facts
+        load, facts["running"] = self._system.workload, who.size
+        facts["iteration"], facts["now"] = self._done, float(self._done)
+        facts["block"], facts["blocks"] = 1, self._system.kv_tokens
+        held = int(state.mass @ (load.prompt[state.row] + state.age)) if state.row.size else 0
+        facts["free"] = max(self._system.kv_tokens - held, 0)
+        facts["waiting"] = facts["arrived"] = NO_LIMIT
+        facts["admitted"] = round(self._totals[fluid.ADMITTED])
+        facts["evicted"] = round(self._totals[fluid.EVICTED])
+        facts["completed"] = round(self._totals[fluid.COMPLETED])
+        facts["shown_running"] = who.size
+        self._fill(self._view.running[: who.size], state.row[who], state.age[who])
+        back = self.inner.waiting()
+        again = np.repeat(np.arange(back.row.size), back.mass.astype(np.int64))[:_SHOWN]
+        fresh = self.inner.queue_head(_SHOWN)
+        facts["shown_waiting"] = again.size + fresh.size
+        rows = self._view.waiting[: again.size + fresh.size]
+        kinds = np.concatenate([back.row[again], fresh])
+        self._fill(rows, kinds, np.concatenate([back.age[again], np.zeros_like(fresh)]))
+
+    def _fill(self, rows: np.ndarray, kinds: IntArray, ages: IntArray) -> None:
+        load = self._system.workload
+        rows["prompt"], rows["generated"] = load.prompt[kinds], ages
+        rows["limit"] = load.output[kinds]
+        rows["output"] = load.output[kinds] if self._policy.oracle else 0
+
+    def _tell(self, after: State) -> None:
+        """Work out who left: a request that is not there an iteration older.
+
+        The youngest are evicted, so who had one token to go and is not there completed.
+        """
+        load, system = self._system.workload, self._system
+        before = self._before.table(system)
+        older = np.zeros_like(before)
+        older[:, :-1] = after.table(system)[:, 1:]
+        gone = before - older
+        kinds, ages = np.nonzero(gone > 0)
+        rows = self._view.gone
+        many = 0
+        for kind, age in zip(kinds.tolist(), ages.tolist(), strict=True):
+            last = age + 1 == load.output[kind]
+            for _ in range(min(int(gone[kind, age]), rows.size - many)):
+                rows[many] = (
+                    COMPLETED if last else EVICTED,
+                    load.prompt[kind],
+                    age + 1 if last else age,
+                    load.output[kind],
+                )
+                many += 1
+        self._view.facts["shown_gone"] = many
