@@ -21,8 +21,6 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataC
 from numba.core.errors import TypingError
 from numba.extending import overload
 
-from kvsteady import __version__
-
 Code = TypeVar("Code", bound=Callable[..., Any])
 
 
@@ -63,14 +61,15 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # numba is untyped
 
 
 @cache
-def _stamp() -> tuple[str, int]:
-    """Version of the package, and a number that changes with any file that kernels are made of."""
+def _stamp() -> tuple[int, int]:
+    """Numbers that change with the version and with any file that kernels are made of."""
     home = Path(__file__).parent
+    version = crc32((home / "__init__.py").read_bytes())
     files = [Path(__file__)]
     for room in ("admission", "model", "policies", "simulate"):
         files += (home / room).rglob("*.py")
     state = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in sorted(files)]
-    return __version__, crc32(repr(state).encode())
+    return version, crc32(repr(state).encode())
 
 
 def kernel(function: Any) -> Any:
