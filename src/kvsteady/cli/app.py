@@ -246,6 +246,11 @@ app.command(
     name="reproduce",
     help="Measure every claim of arXiv:2606.15555, and report how each stands.",
 )
+app.command(
+    "kvsteady.cli.league:league",
+    name="league",
+    help="Play admission policies on workloads and engines, in parallel, and show the table.",
+)
 
 
 def run(arguments: list[str] | None) -> int:

@@ -5,6 +5,7 @@ reads them, with colours named by role until `painted` fills them in.
 """
 
 from kvsteady.report.html import render_html
+from kvsteady.report.league import render_league, render_league_html
 from kvsteady.report.palette import painted
 from kvsteady.report.plots import Plot, report_plots
 from kvsteady.report.reproduction import render_reproduction, render_reproduction_html
@@ -16,6 +17,8 @@ __all__ = [
     "check_destination",
     "painted",
     "render_html",
+    "render_league",
+    "render_league_html",
     "render_reproduction",
     "render_reproduction_html",
     "render_terminal",

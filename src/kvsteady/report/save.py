@@ -12,8 +12,10 @@ from kvsteady.advise.analysis import Analysis
 from kvsteady.errors import InputError
 from kvsteady.extras import import_extra
 from kvsteady.files import write_whole
+from kvsteady.league.table import League
 from kvsteady.progress import Progress, silent
 from kvsteady.report.html import render_html
+from kvsteady.report.league import render_league_html
 from kvsteady.report.reproduction import render_reproduction_html
 from kvsteady.reproduce.finding import Reproduction
 
@@ -21,7 +23,10 @@ _SUFFIXES = (".html", ".json")
 
 
 def save(
-    result: Analysis | Reproduction, path: str | PathLike[str], *, progress: Progress = silent
+    result: Analysis | League | Reproduction,
+    path: str | PathLike[str],
+    *,
+    progress: Progress = silent,
 ) -> None:
     """Write a result as JSON (``.json``) or as a self-contained report (``.html``).
 
@@ -30,7 +35,7 @@ def save(
     Parameters
     ----------
     result
-        What `check` or `reproduce` returned.
+        What `check`, `reproduce` or `play_season` returned.
     path
         Where to; the suffix decides the format, the directory must exist.
     progress
@@ -80,9 +85,11 @@ def check_destination(path: str | PathLike[str]) -> None:
         import_extra("plotly", extra="report")
 
 
-def _as_page(result: Analysis | Reproduction) -> str:
+def _as_page(result: Analysis | League | Reproduction) -> str:
     if isinstance(result, Reproduction):
         return render_reproduction_html(result)
+    if isinstance(result, League):
+        return render_league_html(result)
     return render_html(result)
 
 

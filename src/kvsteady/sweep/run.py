@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -54,12 +54,16 @@ class Workers:
             raise InputError("needs an address", field="address", allowed="tcp://host:port")
 
 
+HERE: Final = Workers(count=1)
+"""In this process."""
+
+
 def sweep(
     task: Task,
     points: Sequence[Any],
     store: Store | None = None,
     *,
-    workers: Workers = Workers(count=1),
+    workers: Workers = HERE,
     progress: Progress = silent,
 ) -> list[Any]:
     """Return the record of every point, in their order; equal points are computed once.

@@ -1,0 +1,82 @@
+"""``kvsteady league``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from kvsteady.cli.bar import Bar
+from kvsteady.cli.output import Output
+
+OK = 0
+_REPORTS = ("league.json", "league.html")
+
+
+def league(
+    *,
+    quick: bool = False,
+    only: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
+    engine: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
+    seeds: int | None = None,
+    out: Annotated[Path, Parameter(show_default=True)] = Path("kvsteady-league"),
+    workers: int | None = None,
+    dask: str | None = None,
+    json: bool = False,
+    html: bool = False,
+) -> int:
+    """Play every admission policy on every workload and engine, and show the table.
+
+    Results land in a folder as they finish: a run that was stopped goes on where it was, and what
+    this version of the code has played is not played again. Exit codes: 0 done, 2 bad input.
+
+    Parameters
+    ----------
+    quick
+        Three workloads, two policies, one engine, one seed: under a minute.
+    only
+        Workloads to play; all if not given.
+    engine
+        vllm or sglang; both if not given.
+    seeds
+        Seeds for the best constants: 5, with --quick 1.
+    out
+        Where results are kept, and league.json, matches.parquet and league.html written.
+    workers
+        Local processes: as many as there are processors, with --quick 1.
+    dask
+        Address of a Dask cluster that runs already, instead of local processes.
+    json
+        Print the league as JSON instead of the tables.
+    html
+        Write league.html.
+    """
+    # Imported here: kernels and their compiler are not needed to print help or refuse an option.
+    from kvsteady.extras import import_extra
+    from kvsteady.league import Season, play_season
+    from kvsteady.league.season import TASK
+    from kvsteady.report import render_league, save
+    from kvsteady.sweep import Store, Task, Workers
+
+    season = Season(workloads=only, engines=engine, seeds=seeds, quick=quick)
+    if quick and workers is None:
+        workers = 1  # most of its time goes into compiling, which each process does
+    on = Workers(workers) if dask is None else Workers(backend="dask", address=dask)
+    errors = Console(stderr=True)
+    if html:
+        import_extra("plotly", extra="report")
+    store = Store(out / "matches")
+    with Bar("Playing", errors) as bar:
+        found = play_season(season, store, workers=on, progress=bar)
+    for name in _REPORTS if html else _REPORTS[:1]:
+        save(found, out / name)
+    store.write_parquet(Task(TASK), out / "matches.parquet")
+    if json:
+        sys.stdout.write(found.to_json().decode() + "\n")
+    else:
+        render_league(found, Output())
+        errors.print(f"Written to {out}", highlight=False, markup=False)
+    return OK

@@ -1,0 +1,82 @@
+"""The engines of the league, their speed, and what they serve when nothing is evicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+
+from kvsteady.model.system import System
+from kvsteady.simulate.engine import Engine
+from kvsteady.simulate.engines.sglang import Sglang
+from kvsteady.simulate.engines.sglang_schedule import Habits
+from kvsteady.simulate.engines.vllm import Vllm
+from kvsteady.simulate.times import IterationTime, fitted_time
+from kvsteady.simulate.times.form import iteration_seconds
+from kvsteady.theory.caps import rate_caps
+
+EngineName: TypeAlias = Literal["vllm", "sglang"]
+ENGINES: Final[tuple[EngineName, ...]] = ("vllm", "sglang")
+TIME: Final = "llama-3.1-8b_h100"
+
+
+@dataclass(frozen=True)
+class RegulatedSglang(Sglang):
+    """SGLang without its reservation for running requests, which a policy replaces.
+
+    As with ``SGLANG_MIN_NEW_TOKEN_RATIO_FACTOR=0`` and ``SGLANG_NEW_TOKEN_RATIO_DECAY_STEPS=1``:
+    the ratio is 0, and what a retraction measures is forgotten one decode later. With its options
+    alone it would stay there for good. A newcomer's own max_tokens remain reserved in the pass
+    that admits it.
+    """
+
+    def habits(self) -> Habits:
+        """The options, with a ratio that falls to 0 at once."""
+        given = super().habits()
+        given.memo["ratio"] = 0.0
+        return given._replace(init=0.0, least=0.0, decay=1.0)
+
+
+def engine_of(name: EngineName, block_size: int, *, regulated: bool) -> Engine:
+    """An engine without a prefix cache, scheduling synchronously.
+
+    ``regulated``: a policy decides who gets in; False: SGLang as it comes.
+    """
+    if name == "vllm":
+        return Vllm(block_size=block_size, enable_prefix_caching=False, async_scheduling=False)
+    kind = RegulatedSglang if regulated else Sglang
+    return kind(disable_radix_cache=True)
+
+
+@cache
+def iteration_time() -> IterationTime:
+    """What iterations take: measured operators of an H100, see `fitted_time`."""
+    return fitted_time(TIME)
+
+
+def seconds_per_iteration(name: EngineName, system: System) -> float:
+    """Seconds of a decode iteration at the largest steady rate without evictions (`rate_caps`),
+    with the prefill it needs: in the same iteration on vLLM, in iterations of its own on SGLang.
+    """
+    load, rate = system.workload, rate_caps(system).steady
+    often = min(rate, 1.0)  # iterations with a prefill
+    pairs = rate * float(load.share @ load.prompt.astype(np.float64) ** 2) / 2 / often
+    prefill, decode = rate * load.mean_prompt / often, rate * load.mean_output
+    read = rate * float(load.memory_weights().sum())
+    form = iteration_time().form()
+    alone = float(iteration_seconds(form, 0.0, 0.0, decode, read, 0.0))
+    if name == "sglang":
+        own = float(iteration_seconds(form, 1.0, prefill, 0.0, 0.0, pairs))
+        return alone + often * own
+    both = float(iteration_seconds(form, 1.0, prefill, decode, read, pairs))
+    return often * both + (1 - often) * alone
+
+
+def capacity(name: EngineName, system: System) -> float:
+    """Requests per second that the engine serves while it evicts nobody, by the time model.
+
+    With random lengths some memory stays free for their noise: two standard deviations.
+    """
+    return rate_caps(system).steady / seconds_per_iteration(name, system)

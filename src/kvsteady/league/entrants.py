@@ -1,0 +1,133 @@
+"""Who plays: every policy, with the constants that a tuner may choose from; ours gets none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from kvsteady.admission import Policy
+from kvsteady.errors import InputError, shown
+from kvsteady.model.system import System
+from kvsteady.policies import (
+    Aimd,
+    Greedy,
+    GuaranteedNoEvict,
+    KvWatermark,
+    LookAhead,
+    MaxActive,
+    NewTokenRatio,
+    RateCap,
+    Steady,
+    Wait,
+)
+from kvsteady.theory.caps import rate_caps
+from kvsteady.theory.equilibrium import equilibrium
+
+Constants: TypeAlias = tuple[tuple[str, float], ...]
+"""Names and values, in the order of the names."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A policy of the league.
+
+    Parameters
+    ----------
+    name
+        The key.
+    build
+        Makes it for a workload from constants, and iterations per decode iteration at equilibrium
+        (more than 1 where prefill has iterations of its own, in which policies are asked too);
+        None plays the engine as it comes.
+    grid
+        The constants that are tried on one seed; the best go on.
+    role
+        ``ours`` and ``baseline``, ``oracle``: sees true output lengths, and is shown apart.
+    engines
+        Where it plays; empty: everywhere.
+    """
+
+    name: str
+    build: Callable[[System, Mapping[str, float], float], Policy | None]
+    grid: tuple[Constants, ...] = ((),)
+    role: str = "baseline"
+    engines: tuple[str, ...] = ()
+
+
+def _each(name: str, *values: float) -> tuple[Constants, ...]:
+    return tuple(((name, value),) for value in values)
+
+
+def _max_active(system: System, given: Mapping[str, float], asked: float) -> Policy:
+    del asked
+    return MaxActive(max(1, round(given["of_running"] * equilibrium(system).running)))
+
+
+def _rate_cap(system: System, given: Mapping[str, float], asked: float) -> Policy:
+    rate = rate_caps(system).steady
+    if "of_x" in given:
+        rate = given["of_x"] * equilibrium(system).admissions_blocks
+    return RateCap(rate / asked)
+
+
+ENTRANTS: Final[dict[str, Entrant]] = {
+    entrant.name: entrant
+    for entrant in (
+        Entrant("steady", lambda *_: Steady(), role="ours"),
+        Entrant("greedy", lambda *_: Greedy()),
+        Entrant("stock", lambda *_: None, engines=("sglang",)),
+        Entrant(
+            "watermark",
+            lambda _, given, __: KvWatermark(given["watermark"]),
+            _each("watermark", 0.01, 0.02, 0.05, 0.1, 0.2),
+        ),
+        Entrant("max-active", _max_active, _each("of_running", 0.8, 0.9, 0.95, 1.0, 1.1)),
+        Entrant("no-evict", lambda *_: GuaranteedNoEvict()),
+        Entrant(
+            "new-token-ratio",
+            lambda _, given, __: NewTokenRatio(given["initial"]),
+            _each("initial", 0.05, 0.1, 0.2, 0.4, 0.7),
+        ),
+        Entrant("rate-cap", _rate_cap, ((), *_each("of_x", 0.85, 0.9, 0.95, 0.98, 1.0, 1.02))),
+        Entrant(
+            "wait",
+            lambda _, given, __: Wait(round(given["batch"]) if "batch" in given else None),
+            ((), *_each("batch", 4, 16)),
+        ),
+        Entrant(
+            "aimd",
+            lambda _, given, __: Aimd(**given),
+            tuple(
+                (("high", high), ("increase", increase), ("low", low))
+                for low, high in ((0.75, 0.9), (0.85, 0.95), (0.92, 0.99))
+                for increase in (4.0, 16.0)
+            ),
+        ),
+        Entrant("look-ahead", lambda *_: LookAhead(), role="oracle"),
+    )
+}
+"""By name, in the order of the table."""
+
+QUICK: Final = ("steady", "greedy")
+"""What ``--quick`` plays."""
+
+
+def policy_of(
+    name: str, system: System, constants: Constants, *, own_prefill: bool
+) -> Policy | None:
+    """The policy of an entrant, for a workload; None: the engine as it comes.
+
+    ``own_prefill``: prefill has iterations of its own, as on SGLang.
+
+    Raises
+    ------
+    InputError
+        No entrant of that name, or constants that it refuses.
+    """
+    if name not in ENTRANTS:
+        raise InputError(f"no entrant {shown(name)}", field="entrant", allowed=", ".join(ENTRANTS))
+    asked = 1.0
+    if own_prefill:
+        asked += min(equilibrium(system).admissions_blocks, 1.0)
+    return ENTRANTS[name].build(system, dict(constants), asked)

@@ -1,0 +1,94 @@
+"""The league as saved data: rows, verdicts, and what was played."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from kvsteady.errors import InputError
+from kvsteady.league.engines import EngineName
+from kvsteady.league.entrants import Constants
+from kvsteady.league.match import Result
+
+SCHEMA_VERSION = 1
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """An entrant on a workload on an engine, with its best constants.
+
+    ``results`` has one entry per seed, from 0; ``tried`` every constants of the grid with its
+    result on seed 0. ``role`` is ours, baseline or oracle.
+    """
+
+    workload: str
+    engine: EngineName
+    entrant: str
+    role: str
+    constants: Constants
+    results: tuple[Result, ...]
+    tried: tuple[tuple[Constants, Result], ...]
+
+    def values(self, field: str) -> list[float]:
+        """A field of `Result`, one per seed that has the number."""
+        found = (getattr(result, field) for result in self.results)
+        return [float(value) for value in found if value is not None]
+
+    def mean(self, field: str) -> float:
+        """Over the seeds; NaN where the number does not exist."""
+        values = self.values(field)
+        return sum(values) / len(values) if values else math.nan
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One bar for our policy: what was measured, its 95% interval (``± half``), and the bar.
+
+    ``sense`` says on which side of the bar it must lie. ``noise``: it misses the bar by less than
+    the interval.
+    """
+
+    workload: str
+    engine: EngineName
+    what: str
+    measured: float
+    half: float
+    sense: Literal[">=", "<="]
+    bar: float
+    standing: Literal["holds", "noise", "missed"]
+
+
+class League(msgspec.Struct, frozen=True, kw_only=True):
+    """The table: rows by workload, engine and entrant, and how ours stands.
+
+    ``time`` names the iteration times; ``missing`` matches of the season were not played.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kvsteady_version: str
+    time: str
+    seeds: int
+    quick: bool
+    missing: int
+    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def to_json(self) -> bytes:
+        """One JSON object, indented."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+def load_league(data: bytes, *, file: str | None = None) -> League:
+    """Read back what `League.to_json` wrote; raises `InputError` on anything else."""
+    try:
+        found = msgspec.json.decode(data, type=League)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not a saved league: {error}", file=file) from None
+    if found.schema_version != SCHEMA_VERSION:
+        raise InputError(
+            f"{found.schema_version}",
+            file=file,
+            field="schema_version",
+            allowed=f"{SCHEMA_VERSION}",
+        )
+    return found

@@ -1,0 +1,242 @@
+"""The league, shown: tables for the terminal, one self-contained page with Pareto plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kvsteady.league.interval import interval
+from kvsteady.league.table import League, Row, Verdict
+from kvsteady.league.workloads import CONTESTS
+from kvsteady.report.layout import Figure, axis, figure
+from kvsteady.report.numbers import counted, quantity, share
+from kvsteady.report.page import page
+from kvsteady.report.plain import escaped, in_figure, printable, writable
+
+_STYLES: Final = {"holds": "green", "noise": "yellow", "missed": "red"}
+_BADGES: Final = {"holds": "good", "noise": "watch", "missed": "act"}
+_COLOURS: Final = {"ours": "@cap", "baseline": "@greedy", "oracle": "@muted"}
+_RIGHT: Final = ' class="number"'
+_HEADS: Final = (
+    "policy",
+    "constants",
+    "completions / x*",
+    "recompute tax",
+    "tokens/s",
+    "p99 ITL, ms",
+    "p99 TTFT, s",
+    "goodput, req/s",
+)
+
+
+def render_league(league: League, console: Console) -> None:
+    """Print a table per workload and engine, and how ours stands."""
+
+    def text(words: str, style: str = "") -> Text:
+        return Text(writable(printable(words), console.encoding), style=style)
+
+    for (workload, engine), rows in groups(league).items():
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            title=text(f"{workload} on {engine}: {CONTESTS[workload].about}"),
+            title_justify="left",
+        )
+        for number, head in enumerate(_HEADS):
+            table.add_column(text(head), justify="left" if number < 2 else "right")
+        for row in rows:
+            style = {"ours": "bold", "oracle": "dim"}.get(row.role, "")
+            table.add_row(*(text(cell, style) for cell in cells(row)))
+        console.print(table)
+        for verdict in _of(league, workload, engine):
+            console.print(text(sentence(verdict), _STYLES[verdict.standing]))
+        console.print()
+    console.print(text(totals(league)))
+
+
+def render_league_html(league: League) -> str:
+    """One page: the verdicts, then each workload with its plots and its table.
+
+    Raises
+    ------
+    MissingExtraError
+        Plotly is not installed (``kvsteady[report]``).
+    """
+    figures: dict[str, Figure] = {}
+    sections = []
+    for (workload, engine), rows in groups(league).items():
+        places = []
+        for title, field, unit in _PLOTS:
+            drawn = _pareto(rows, field, unit)
+            if drawn is not None:
+                name = f"{workload}.{engine}.{field}"
+                figures[name] = drawn
+                places.append(
+                    f'<div><h4>{escaped(title)}</h4><div class="plot" data-figure="{name}">'
+                    "</div></div>"
+                )
+        sections.append(_section(league, workload, engine, rows, places))
+    body = "\n".join(
+        [
+            '<p class="brand"><b>kvsteady</b> league of admission policies</p>',
+            "<h1>Policies, workloads, engines</h1>",
+            f'<p class="muted">{escaped(totals(league))} Baselines have their best constants per '
+            "workload, found by a grid on seed 0; small points are the rest of the grids. steady "
+            "has no constants. look-ahead sees true output lengths: a bound, not a policy. "
+            f"Iteration times: {escaped(league.time)}. ± is a 95% confidence interval over "
+            "seeds.</p>",
+            *sections,
+            f"<footer><p>kvsteady {escaped(league.kvsteady_version)}. "
+            '<button id="save" type="button">Save the numbers as JSON</button></p></footer>',
+        ]
+    )
+    return page("kvsteady: league of admission policies", body, figures, data=league)
+
+
+def groups(league: League) -> dict[tuple[str, str], list[Row]]:
+    """Rows by workload and engine, ours first, then by tokens per second; oracles last."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in league.rows:
+        found.setdefault((row.workload, row.engine), []).append(row)
+    order = {"ours": 0, "baseline": 1, "oracle": 2}
+    for rows in found.values():
+        rows.sort(key=lambda row: (order.get(row.role, 1), -row.mean("tokens_per_second")))
+    return found
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row of the table as text, in the order of its heads."""
+    name = f"{row.entrant} (oracle)" if row.role == "oracle" else row.entrant
+    ended = {result.outcome for result in row.results} - {"ran"}
+    if ended:
+        name += f", {' and '.join(sorted(ended))}"
+    constants = ", ".join(f"{key} {value:g}" for key, value in row.constants)
+    return (
+        name,
+        constants,
+        _spread(row, "of_x", 3),
+        share(row.mean("recompute_tax")),
+        _spread(row, "tokens_per_second", 0),
+        _spread(row, "itl_p99_ms", 0),
+        _spread(row, "ttft_p99_s", 2),
+        _spread(row, "goodput", 2),
+    )
+
+
+def sentence(verdict: Verdict) -> str:
+    """A verdict in words."""
+    half = f" ± {quantity(verdict.half, 2)}" if verdict.half else ""
+    sign = {">=": "at least", "<=": "at most"}[verdict.sense]
+    word = {"holds": "holds", "noise": "within the noise", "missed": "missed"}[verdict.standing]
+    return (
+        f"{word}: {verdict.what} {quantity(verdict.measured, 4)}{half} "
+        f"({sign} {quantity(verdict.bar, 3)})"
+    )
+
+
+def totals(league: League) -> str:
+    """How many bars hold."""
+    counts = [sum(v.standing == word for v in league.verdicts) for word in _STYLES]
+    missing = f" {counted(league.missing, 'match')} not played." if league.missing else ""
+    return (
+        f"{counted(len(league.verdicts), 'bar')} for steady: {counts[0]} hold, {counts[1]} within "
+        f"the noise, {counts[2]} missed. {counted(league.seeds, 'seed')}.{missing}"
+    )
+
+
+_PLOTS: Final = (
+    ("Completions per iteration over x*", "of_x", "completions / x*"),
+    ("Output tokens per second", "tokens_per_second", "tokens/s"),
+    ("p99 time between tokens", "itl_p99_ms", "ms"),
+    ("p99 time to first token", "ttft_p99_s", "s"),
+    ("Goodput", "goodput", "requests/s"),
+)
+
+
+def _pareto(rows: list[Row], field: str, unit: str) -> Figure | None:
+    """A quantity against the recompute tax: the best constants large, the rest of grids small."""
+    traces = [trace for row in rows for trace in _points(row, field)]
+    if not traces:
+        return None
+    return figure(
+        traces,
+        height=320,
+        xaxis=axis("recompute tax, %"),
+        yaxis=axis(in_figure(unit)),
+    )
+
+
+def _points(row: Row, field: str) -> Iterator[dict[str, Any]]:
+    color = _COLOURS.get(row.role, "@greedy")
+    grid = [(r.recompute_tax, getattr(r, field)) for _, r in row.tried]
+    grid = [(tax, value) for tax, value in grid if value is not None]
+    common = {"type": "scatter", "hovertemplate": "%{text}<br>%{y:.4g} at %{x:.3g}%<extra></extra>"}
+    if len(grid) > 1:
+        yield common | {
+            "mode": "markers",
+            "x": [100 * tax for tax, _ in grid],
+            "y": [value for _, value in grid],
+            "text": [in_figure(row.entrant)] * len(grid),
+            "marker": {"color": color, "size": 5, "opacity": 0.4},
+        }
+    value = row.mean(field)
+    if not math.isnan(value):
+        yield common | {
+            "mode": "markers+text",
+            "x": [100 * row.mean("recompute_tax")],
+            "y": [value],
+            "text": [in_figure(row.entrant)],
+            "textposition": "top center",
+            "textfont": {"size": 10, "color": "@muted"},
+            "marker": {
+                "color": color,
+                "size": 12 if row.role == "ours" else 9,
+                "symbol": {"ours": "diamond", "oracle": "x"}.get(row.role, "circle"),
+            },
+        }
+
+
+def _section(league: League, workload: str, engine: str, rows: list[Row], places: list[str]) -> str:
+    heads = "".join(
+        f"<th{'' if number < 2 else _RIGHT}>{escaped(head)}</th>"
+        for number, head in enumerate(_HEADS)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{'' if number < 2 else _RIGHT}>{escaped(cell)}</td>"
+            for number, cell in enumerate(cells(row))
+        )
+        + "</tr>"
+        for row in rows
+    )
+    verdicts = "".join(
+        f'<li><span class="badge {_BADGES[v.standing]}">{escaped(v.standing)}</span> '
+        f"{escaped(sentence(v))}</li>"
+        for v in _of(league, workload, engine)
+    )
+    return (
+        f'<section id="{escaped(workload)}-{escaped(engine)}"><h2>{escaped(workload)} on '
+        f'{escaped(engine)}</h2><p class="muted">{escaped(CONTESTS[workload].about)}</p>'
+        f'<figure><div class="panels">{"".join(places)}</div></figure><ul>{verdicts}</ul>'
+        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        "</div></section>"
+    )
+
+
+def _of(league: League, workload: str, engine: str) -> list[Verdict]:
+    return [v for v in league.verdicts if (v.workload, v.engine) == (workload, engine)]
+
+
+def _spread(row: Row, field: str, places: int) -> str:
+    mean, half = interval(row.values(field))
+    if math.isnan(mean):
+        return ""
+    plus = f" ± {half:,.{places}f}" if half >= 0.5 * 10**-places else ""
+    return f"{mean:,.{places}f}{plus}"

@@ -1,0 +1,232 @@
+"""The league: matches measure what they say, seasons tune and resume, verdicts can fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kvsteady.cli import main
+from kvsteady.errors import InputError
+from kvsteady.league import Row, Season, load_league, play_season, table_so_far
+from kvsteady.league.drift import Drift
+from kvsteady.league.engines import capacity, engine_of
+from kvsteady.league.entrants import ENTRANTS
+from kvsteady.league.interval import interval
+from kvsteady.league.match import Match, Result, footprint, play
+from kvsteady.league.season import TASK
+from kvsteady.league.verdicts import judge
+from kvsteady.league.workloads import CONTESTS
+from kvsteady.report import render_league_html, save
+from kvsteady.sweep import Store, Task
+from kvsteady.workload import Workload
+
+SMALL = Season(workloads=("bar-16-32",), quick=True)
+
+
+@pytest.mark.parametrize("block", [1, 16])
+def test_a_footprint_is_the_sum_over_a_life(block: int) -> None:
+    prompt, output = np.array([16, 0, 100, 31]), np.array([32, 1, 7, 64])
+    by_hand = [
+        sum(-(-t // block) * block for t in range(p + 1, p + o + 1))
+        for p, o in zip(prompt, output, strict=True)
+    ]
+    assert footprint(prompt, output, block).tolist() == by_hand
+
+
+def test_an_interval_is_students() -> None:
+    # Mean 3, s = √2.5, t(4) = 2.7764 (any table of Student's t): 2.7764 · √(2.5 / 5).
+    mean, half = interval([1, 2, 3, 4, 5])
+    assert mean == 3
+    assert half == pytest.approx(1.9632, abs=1e-4)
+    # t(20) = 2.0860, beyond the table.
+    assert interval([0.0] * 20 + [21.0])[1] == pytest.approx(2.0860 * 1.0, rel=1e-3)
+    assert interval([7.0]) == (7.0, 0.0)
+
+
+def test_the_suite_hides_random_outputs_and_seeds_differ() -> None:
+    assert len(CONTESTS) >= 14
+    for contest in CONTESTS.values():
+        law = contest.law()
+        if law.random:
+            assert contest.max_tokens is not None
+            assert contest.max_tokens >= law.longest_output
+            assert contest.memory(1) == contest.kv_tokens
+        elif contest.seeded:
+            assert contest.kv_tokens > contest.memory(1) >= 0.98 * contest.kv_tokens
+        assert contest.memory(0) == contest.kv_tokens
+        assert contest.system().workload.largest_request < contest.kv_tokens
+
+
+def test_ours_gets_no_constants_and_only_look_ahead_sees_outputs() -> None:
+    roles = {name: entrant.role for name, entrant in ENTRANTS.items()}
+    assert ENTRANTS["steady"].grid == ((),)
+    assert [name for name, role in roles.items() if role == "ours"] == ["steady"]
+    assert [name for name, role in roles.items() if role == "oracle"] == ["look-ahead"]
+
+
+def test_a_law_drifts_once() -> None:
+    load = Drift(Workload.fixed(10, 3), Workload.fixed(20, 5), change=20_000)
+    rows = []
+    for batch in load.feed().batches:
+        rows.append(batch)
+        if sum(map(len, rows)) > 30_000:
+            break
+    whole = np.concatenate(rows)
+    assert whole["id"].tolist() == list(range(whole.size))
+    assert set(whole["output"][:20_000]) == {3}
+    assert set(whole["output"][20_000:]) == {5}
+    assert load.feed().largest_output == 5
+    assert load.feed().on_demand
+
+
+def test_sglang_reserves_nothing_for_the_running_where_a_policy_does() -> None:
+    stock, regulated = (engine_of("sglang", 1, regulated=which) for which in (False, True))
+    assert stock.habits().memo["ratio"] == 0.7
+    assert regulated.habits().memo["ratio"] == 0
+    # What a retraction measures is at most 1, and gone after one decode.
+    assert regulated.habits().decay >= 1
+    assert regulated.habits().least == 0
+
+
+def test_greedy_on_vllm_recomputes_as_the_real_scheduler_does() -> None:
+    # 27.6% of computed tokens: the real scheduler of vLLM, prompt 16, output 32, 960 KV tokens.
+    result = play(Match(workload="bar-16-32", entrant="greedy", engine="vllm", quick=True))
+    assert result.outcome == "ran"
+    assert result.recomputed_share == pytest.approx(0.276, abs=0.01)
+    assert result.of_x == pytest.approx(result.completions_per_iteration / (960 / 1040), rel=0.01)
+
+
+def test_a_cap_keeps_its_rate_and_the_engine_serves_its_capacity() -> None:
+    match = Match(
+        workload="fixed-128-512",
+        entrant="rate-cap",
+        engine="vllm",
+        constants=(("of_x", 0.95),),
+        quick=True,
+    )
+    result = play(match)
+    assert result.of_x == pytest.approx(0.95, abs=0.01)
+    assert result.recompute_tax == 0
+    served = result.tokens_per_second / 512
+    assert capacity("vllm", CONTESTS["fixed-128-512"].system()) == pytest.approx(served, rel=0.06)
+
+
+def test_an_open_loop_serves_everyone_and_a_burst_is_measured_after_it() -> None:
+    result = play(Match(workload="open-95", entrant="greedy", engine="vllm", quick=True))
+    assert result.completions == 800
+    assert result.ttft_p99_s is not None
+    assert result.goodput is not None
+    assert result.recovered is None
+    result = play(Match(workload="burst", entrant="greedy", engine="vllm"))
+    assert result.recovered == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_season_is_not_played_twice(tmp_path: Path) -> None:
+    store = Store(tmp_path / "matches")
+    heard: list[tuple[int, int | None]] = []
+    first = play_season(SMALL, store, progress=lambda *report: heard.append(report))
+    assert heard[-1] == (2, 2)
+    heard.clear()
+    assert play_season(SMALL, store, progress=lambda *report: heard.append(report)) == first
+    assert heard[0] == (2, 2)
+    assert table_so_far(SMALL, store) == first
+    assert [row.entrant for row in first.rows] == ["steady", "greedy"]
+    assert {verdict.workload for verdict in first.verdicts} == {"bar-16-32"}
+    assert load_league(first.to_json()) == first
+    assert table_so_far(SMALL, Store(tmp_path / "empty")).missing == 2
+    table = store.table(Task(TASK))
+    assert table.num_rows == 2
+    assert {"workload", "entrant", "seed", "of_x", "tokens_per_second"} <= set(table.column_names)
+    page = render_league_html(first)
+    assert "bar-16-32 on vllm" in page
+    save(first, tmp_path / "league.json")
+
+
+def made(entrant: str, role: str, *tokens: float, **more: float) -> Row:
+    numbers = {
+        "outcome": "ran",
+        "iterations": 1,
+        "completions": 1,
+        "completions_per_iteration": 1.0,
+        "of_x": 1.0,
+        "recompute_tax": 0.0,
+        "recomputed_share": 0.0,
+        "evictions_per_completion": 0.0,
+        "itl_p50_ms": 1.0,
+        "itl_p99_ms": 1.0,
+        "ttft_p99_s": 1.0,
+        "goodput": 1.0,
+        "recovered": 1.0,
+        "decoding": 200.0,
+        "kv_usage": 1.0,
+    } | more
+    results = tuple(Result(tokens_per_second=each, **numbers) for each in tokens)
+    return Row(
+        workload="azure",
+        engine="vllm",
+        entrant=entrant,
+        role=role,
+        constants=(),
+        results=results,
+        tried=(((), results[0]),),
+    )
+
+
+def standings(contest: str, *rows: Row) -> list[str]:
+    return [verdict.standing for verdict in judge(CONTESTS[contest], rows)]
+
+
+def test_verdicts_hold_miss_and_know_noise() -> None:
+    best, worse = made("greedy", "baseline", 100.0, 100.0), made("wait", "baseline", 50.0, 50.0)
+    bound = made("look-ahead", "oracle", 900.0, 900.0)
+    rest = (best, worse, bound)
+    assert standings("azure", made("steady", "ours", 99.5, 99.6), *rest) == ["holds"] * 3
+    assert standings("azure", made("steady", "ours", 97.0, 97.1), *rest)[0] == "missed"
+    assert standings("azure", made("steady", "ours", 97.0, 100.0), *rest)[0] == "noise"
+    assert standings(
+        "azure", made("steady", "ours", 99.0, 99.0, recompute_tax=0.02, of_x=0.9), *rest
+    ) == ["holds", "missed", "missed"]
+    assert standings("azure", *rest) == []
+
+
+def test_below_a_hundred_and_under_heavy_tails_the_front_is_the_bar() -> None:
+    rival = made("greedy", "baseline", 100.0, of_x=0.95, recompute_tax=0.1)
+    ours = {"of_x": 0.8, "recompute_tax": 0.05, "decoding": 50.0}
+    assert standings("azure", made("steady", "ours", 100.0, **ours), rival) == ["holds"]
+    rival = made("greedy", "baseline", 100.0, of_x=0.95, recompute_tax=0.05)
+    assert standings("azure", made("steady", "ours", 100.0, **ours), rival) == ["holds", "missed"]
+
+
+def test_open_loops_are_judged_against_greedy_and_bursts_by_recovery() -> None:
+    greedy = made("greedy", "baseline", 1.0)
+    slow = made("steady", "ours", 1.0, ttft_p99_s=1.1)
+    assert standings("open-95", slow, greedy) == ["missed", "holds"]
+    assert standings("burst", made("steady", "ours", 1.0, recovered=0.9)) == ["missed", "holds"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"workloads": ("no",)}, {"engines": ("no",)}, {"seeds": 0}], ids=repr
+)
+def test_what_is_not_there_cannot_be_played(options: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Season(**options)
+
+
+def test_the_command_plays_and_writes(tmp_path: Path, capsys) -> None:
+    command = ["league", "--quick", "--only", "bar-16-32", "--out", str(tmp_path), "--html"]
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 0
+    assert "bar-16-32 on vllm" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "matches",
+        "league.json",
+        "league.html",
+        "matches.parquet",
+    }
+    with pytest.raises(SystemExit):
+        main([*command, "--json"])
+    assert json.loads(capsys.readouterr().out)["seeds"] == 1
