@@ -16,7 +16,7 @@ from kvsteady.simulate import arriving, records
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.load import Feed
 from kvsteady.simulate.loop import advance
-from kvsteady.simulate.regulating import begin, shows, view_of
+from kvsteady.simulate.regulating import NO_POLICY, shows, view_of
 from kvsteady.simulate.state import more_slots, new_state, set_pace
 from kvsteady.simulate.times.protocol import IterationTime
 from kvsteady.workload.law import Workload
@@ -95,14 +95,13 @@ class Machine:
         self.clock["log_every"] = log_every
         self.clock["swap_seconds"] = swap_seconds_per_token
         set_pace(self.state, pace.rate, pace.depth)
-        self.clock["shows"] = shows(policy)
-        if policy is not None:
-            self.clock["rate"] = 0  # the policy refills the allowance
         if feed is not None:
             self._connect(feed, blocks)
-        setup = Setup(kv_tokens, engine.block_size, engine.unwritten, workload)
-        self.policy = begin(policy, setup)
+        self._setup = Setup(kv_tokens, engine.block_size, engine.unwritten, workload)
+        self.policy = NO_POLICY
         self.view = view_of(self.state)
+        if policy is not None:
+            self.adopt(policy)
         self.habits = engine.habits()
         self.memory = engine.memory(blocks, self.slots)
         if hasattr(self.memory, "fitted"):
@@ -138,6 +137,12 @@ class Machine:
     def slots(self) -> int:
         """Requests that there is room for."""
         return int(self.state.requests.size)
+
+    def adopt(self, policy: Policy) -> None:
+        """Ask this policy from the next iteration on; it knows nothing of those before."""
+        self.policy = policy.start(self._setup)
+        self.clock["shows"] = shows(policy)
+        self.clock["rate"] = 0  # the policy refills the allowance
 
     def push(self, rows: Any, horizon: float) -> None:
         """Put arrivals in by hand; all that come before ``horizon`` (seconds) are known now."""

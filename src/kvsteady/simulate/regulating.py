@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kvsteady.admission import NO_LIMIT, Policy, Setup, View, decide, decide_of, new_view
+from kvsteady.admission import NO_LIMIT, Policy, View, decide, decide_of, new_view
 from kvsteady.kernels import kernel
 from kvsteady.model.integer import UNIT
 from kvsteady.simulate.decoding import generated
@@ -30,10 +30,11 @@ def _unasked(state, view):
     return 0
 
 
-def shows(policy: Policy | None) -> int:
+NO_POLICY: NamedTuple = NoPolicy()
+
+
+def shows(policy: Policy) -> int:
     """What is filled in for a policy, as `CLOCK.shows` has it."""
-    if policy is None:
-        return 0
     seen = _SHOWS_RUNNING if policy.sees_running else 0
     return _ASKED | seen | (_SHOWS_OUTPUT if policy.oracle else 0)
 
@@ -41,14 +42,6 @@ def shows(policy: Policy | None) -> int:
 def view_of(state: State) -> View:
     """A view of a state: who left is written there by the kernels as it happens."""
     return new_view(state.requests.size)._replace(gone=state.gone)
-
-
-def begin(policy: Policy | None, setup: Setup) -> NamedTuple:
-    """What a policy remembers, at the beginning of a run."""
-    if policy is None:
-        return NoPolicy()
-    state: NamedTuple = policy.start(setup)
-    return state
 
 
 @kernel

@@ -15,9 +15,11 @@ from __future__ import annotations
 import math
 
 from kvsteady.kernels import kernel
+from kvsteady.policies.steady.learn import whole_cell
 from kvsteady.policies.steady.state import CELLS
 
-_LUMPS = 128  # of the weights; frequencies are resolved four times finer than 2π over them
+_LUMPS = 64  # of the weights
+_FINE = 8  # frequencies for each of them: 16 to a turn of the longest wave
 _MOST = 50.0
 
 
@@ -35,21 +37,21 @@ def set_gain(state):
     for i in range(many):
         lumps[i] = 0.0
         for k in range(i * each, min((i + 1) * each, CELLS)):
-            alive = 0.5 * (state.living[k] + state.living[k + 1])
-            lumps[i] += alive * (memo.prompt + (k + 0.5) * memo.width)
+            middle = memo.prompt + k * memo.width + 0.5 * (memo.width - 1)
+            lumps[i] += whole_cell(state, k) * middle
         total += lumps[i]
     if total <= 0.0 or many < 2:
         memo.gain = 0.5
         return
     worst = 0.0
     before_re, before_im = 1.0, 0.0
-    for j in range(1, 2 * many + 1):
-        angle = math.pi * j / (2.0 * many)
+    for j in range(1, _FINE * many + 1):
+        angle = math.pi * j / (_FINE * many)
         turn_re, turn_im = math.cos(angle), -math.sin(angle)
         re = im = 0.0
         for i in range(many - 1, -1, -1):  # Horner
             re, im = re * turn_re - im * turn_im + lumps[i], re * turn_im + im * turn_re
-        # The middle of a lump, and the iteration that a decision takes to show.
+        # To the middle of a lump, and the iteration that a decision takes to show.
         late = angle * (0.5 + 0.5 / (each * memo.width))
         c, s = math.cos(late), -math.sin(late)
         re, im = (re * c - im * s) / total, (re * s + im * c) / total

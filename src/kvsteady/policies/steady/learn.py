@@ -103,11 +103,19 @@ def put_together(state, view):
     waste = 0.5 * (facts.block - 1) + 1 - facts.unwritten
     area = life = 0.0
     for k in range(CELLS):
-        alive = 0.5 * (state.living[k] + state.living[k + 1]) * width
-        area += alive * (prompt + (k + 0.5) * width - 0.5 + waste)
+        alive = whole_cell(state, k)
+        area += alive * (prompt + k * width + 0.5 * (width - 1) + waste)
         life += alive
     memo.life = life
     memo.rate = facts.blocks * facts.block / max(area, 1.0)
+
+
+@kernel
+def whole_cell(state, k):
+    """Sum of the survival function over the tokens of a cell, between its ends on a line."""
+    width = state.memo.width
+    fall = state.living[k] - state.living[k + 1]
+    return width * state.living[k] - 0.5 * (width - 1) * fall
 
 
 @kernel
