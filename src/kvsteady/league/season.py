@@ -69,20 +69,23 @@ class Season:
         """Every constants of every grid, on seed 0."""
         workloads = self.workloads or (QUICK_WORKLOADS if self.quick else tuple(CONTESTS))
         engines = self.engines or (("vllm",) if self.quick else ENGINES)
+        longest = max(len(entrant.grid) for entrant in ENTRANTS.values())
+        # Another entrant each time, so that several workers do not compile the same one first.
         return [
             Match(
                 workload=workload,
                 entrant=entrant.name,
                 engine=engine,
-                constants=constants,
+                constants=entrant.grid[place],
                 quick=self.quick,
             )
             for engine in ENGINES
+            for place in range(longest)
             for workload in CONTESTS
             for entrant in ENTRANTS.values()
-            for constants in entrant.grid
             if workload in workloads
             and engine in engines
+            and place < len(entrant.grid)
             and (not entrant.engines or engine in entrant.engines)
             and (not self.quick or entrant.name in QUICK_ENTRANTS)
         ]

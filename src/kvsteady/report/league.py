@@ -26,12 +26,12 @@ _RIGHT: Final = ' class="number"'
 _HEADS: Final = (
     "policy",
     "constants",
-    "completions / x*",
+    "of x*",
     "recompute tax",
     "tokens/s",
     "p99 ITL, ms",
     "p99 TTFT, s",
-    "goodput, req/s",
+    "goodput/s",
 )
 
 
@@ -45,14 +45,18 @@ def render_league(league: League, console: Console) -> None:
         table = Table(
             box=box.SIMPLE_HEAD,
             pad_edge=False,
+            padding=(0, 1, 0, 0),
             title=text(f"{workload} on {engine}: {CONTESTS[workload].about}"),
             title_justify="left",
         )
-        for number, head in enumerate(_HEADS):
-            table.add_column(text(head), justify="left" if number < 2 else "right")
-        for row in rows:
+        # A column that nobody has a number for is left out.
+        lines = [cells(row) for row in rows]
+        shown = [number for number in range(len(_HEADS)) if any(line[number] for line in lines)]
+        for number in shown:
+            table.add_column(text(_HEADS[number]), justify="left" if number < 2 else "right")
+        for row, line in zip(rows, lines, strict=True):
             style = {"ours": "bold", "oracle": "dim"}.get(row.role, "")
-            table.add_row(*(text(cell, style) for cell in cells(row)))
+            table.add_row(*(text(line[number], style) for number in shown))
         console.print(table)
         for verdict in _of(league, workload, engine):
             console.print(text(sentence(verdict), _STYLES[verdict.standing]))

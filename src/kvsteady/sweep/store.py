@@ -88,7 +88,7 @@ class Store:
                 continue
 
     def table(self, task: Task) -> Any:
-        """The finished points as a `pyarrow.Table`: a row each, the fields of point and record as
+        """The finished points as a ``pyarrow.Table``: a row each, the fields of point and record as
         columns (a field with parts as JSON text; a record's field whose name the point has too
         with ``record_`` before it).
 
@@ -109,7 +109,7 @@ class Store:
         return arrow.Table.from_pylist(rows)
 
     def write_parquet(self, task: Task, file: Path) -> None:
-        """Write `table` as one Parquet file, which DuckDB, pandas and others read.
+        """Write `Store.table` as one Parquet file, which DuckDB, pandas and others read.
 
         Raises
         ------

@@ -21,7 +21,7 @@ class Task:
     Parameters
     ----------
     name
-        ``package.module:function``. The function has one parameter, a frozen `msgspec.Struct` (a
+        ``package.module:function``. The function has one parameter, a frozen ``msgspec.Struct`` (a
         point of the sweep), and returns another (its record); both are annotated, and the
         annotations are how stored points are read back. Records are flat where they are to become
         a table.
