@@ -80,20 +80,24 @@ ENTRANTS: Final[dict[str, Entrant]] = {
         Entrant(
             "watermark",
             lambda _, given, __: KvWatermark(given["watermark"]),
-            _each("watermark", 0.01, 0.02, 0.05, 0.1, 0.2),
+            _each("watermark", 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
         ),
-        Entrant("max-active", _max_active, _each("of_running", 0.8, 0.9, 0.95, 1.0, 1.1)),
+        Entrant(
+            "max-active", _max_active, _each("of_running", 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.1)
+        ),
         Entrant("no-evict", lambda *_: GuaranteedNoEvict()),
         Entrant(
             "new-token-ratio",
             lambda _, given, __: NewTokenRatio(given["initial"]),
-            _each("initial", 0.05, 0.1, 0.2, 0.4, 0.7),
+            _each("initial", 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
         ),
-        Entrant("rate-cap", _rate_cap, ((), *_each("of_x", 0.85, 0.9, 0.95, 0.98, 1.0, 1.02))),
+        Entrant(
+            "rate-cap", _rate_cap, ((), *_each("of_x", 0.85, 0.9, 0.95, 0.98, 1.0, 1.02, 1.05, 1.1))
+        ),
         Entrant(
             "wait",
             lambda _, given, __: Wait(round(given["batch"]) if "batch" in given else None),
-            ((), *_each("batch", 4, 16)),
+            ((), *_each("batch", 2, 4, 8, 16)),
         ),
         Entrant(
             "aimd",

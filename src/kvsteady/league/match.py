@@ -35,7 +35,7 @@ _WARM_LIVES, _WARM_LEAST = 4, 2_000
 # Lifetimes and completions that are measured, and iterations that this may take.
 _LIVES, _COMPLETIONS, _MOST = 20, 3_000, 24_000
 _QUICK_LIVES, _QUICK_COMPLETIONS, _QUICK_MOST = 3, 500, 3_000
-_REQUESTS, _QUICK_REQUESTS = 3_000, 800  # of an open loop
+_REQUESTS, _QUICK_REQUESTS = 5_000, 800  # of an open loop
 _SLICE = 4_096
 # A good request: first token and mean time per further one, in seconds.
 TTFT, TPOT = 2.0, 0.05

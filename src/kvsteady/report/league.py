@@ -20,18 +20,18 @@ from kvsteady.report.page import page
 from kvsteady.report.plain import escaped, in_figure, printable, writable
 
 _STYLES: Final = {"holds": "green", "noise": "yellow", "missed": "red"}
+STANDINGS: Final = {"holds": "holds", "noise": "within the noise", "missed": "missed"}
 _BADGES: Final = {"holds": "good", "noise": "watch", "missed": "act"}
 _COLOURS: Final = {"ours": "@cap", "baseline": "@greedy", "oracle": "@muted"}
 _RIGHT: Final = ' class="number"'
 _HEADS: Final = (
     "policy",
-    "constants",
     "of x*",
-    "recompute tax",
+    "tax",
     "tokens/s",
-    "p99 ITL, ms",
-    "p99 TTFT, s",
-    "goodput/s",
+    "ITL, ms",
+    "TTFT, s",
+    "goodput",
 )
 
 
@@ -49,17 +49,24 @@ def render_league(league: League, console: Console) -> None:
             title=text(f"{workload} on {engine}: {CONTESTS[workload].about}"),
             title_justify="left",
         )
-        # A column that nobody has a number for is left out.
-        lines = [cells(row) for row in rows]
-        shown = [number for number in range(len(_HEADS)) if any(line[number] for line in lines)]
+        lines, shown = lined(rows)
         for number in shown:
-            table.add_column(text(_HEADS[number]), justify="left" if number < 2 else "right")
+            table.add_column(
+                text(_HEADS[number]),
+                justify="right" if number else "left",
+                no_wrap=number > 0,
+                overflow="fold",
+            )
         for row, line in zip(rows, lines, strict=True):
             style = {"ours": "bold", "oracle": "dim"}.get(row.role, "")
             table.add_row(*(text(line[number], style) for number in shown))
         console.print(table)
         for verdict in _of(league, workload, engine):
-            console.print(text(sentence(verdict), _STYLES[verdict.standing]))
+            console.print(
+                text(
+                    f"{STANDINGS[verdict.standing]}: {sentence(verdict)}", _STYLES[verdict.standing]
+                )
+            )
         console.print()
     console.print(text(totals(league)))
 
@@ -114,33 +121,36 @@ def groups(league: League) -> dict[tuple[str, str], list[Row]]:
     return found
 
 
+def lined(rows: list[Row]) -> tuple[list[tuple[str, ...]], list[int]]:
+    """The cells of rows, and which columns anybody has a number for: others are left out."""
+    lines = [cells(row) for row in rows]
+    return lines, [number for number in range(len(_HEADS)) if any(line[number] for line in lines)]
+
+
 def cells(row: Row) -> tuple[str, ...]:
     """A row of the table as text, in the order of its heads."""
     name = f"{row.entrant} (oracle)" if row.role == "oracle" else row.entrant
     ended = {result.outcome for result in row.results} - {"ran"}
     if ended:
         name += f", {' and '.join(sorted(ended))}"
-    constants = ", ".join(f"{key} {value:g}" for key, value in row.constants)
+    name += "".join(f" {key}={value:g}" for key, value in row.constants)
     return (
         name,
-        constants,
         _spread(row, "of_x", 3),
         share(row.mean("recompute_tax")),
         _spread(row, "tokens_per_second", 0),
         _spread(row, "itl_p99_ms", 0),
         _spread(row, "ttft_p99_s", 2),
-        _spread(row, "goodput", 2),
+        _spread(row, "goodput", 1),
     )
 
 
 def sentence(verdict: Verdict) -> str:
-    """A verdict in words."""
+    """A verdict in words, without its standing."""
     half = f" ± {quantity(verdict.half, 2)}" if verdict.half else ""
     sign = {">=": "at least", "<=": "at most"}[verdict.sense]
-    word = {"holds": "holds", "noise": "within the noise", "missed": "missed"}[verdict.standing]
     return (
-        f"{word}: {verdict.what} {quantity(verdict.measured, 4)}{half} "
-        f"({sign} {quantity(verdict.bar, 3)})"
+        f"{verdict.what} {quantity(verdict.measured, 4)}{half} ({sign} {quantity(verdict.bar, 3)})"
     )
 
 
@@ -165,63 +175,74 @@ _PLOTS: Final = (
 
 def _pareto(rows: list[Row], field: str, unit: str) -> Figure | None:
     """A quantity against the recompute tax: the best constants large, the rest of grids small."""
-    traces = [trace for row in rows for trace in _points(row, field)]
-    if not traces:
+    best = [(row, 100 * row.mean("recompute_tax"), row.mean(field)) for row in rows]
+    best = [each for each in best if not math.isnan(each[2])]
+    if not best:
         return None
-    return figure(
-        traces,
-        height=320,
-        xaxis=axis("recompute tax, %"),
-        yaxis=axis(in_figure(unit)),
-    )
+    traces = [trace for row in rows for trace in _rest(row, field)]
+    named: list[tuple[float, float]] = []
+    wide = max(x for _, x, _ in best) - min(x for _, x, _ in best)
+    high = max(y for _, _, y in best) - min(y for _, _, y in best)
+    for row, x, y in best:
+        # Names that would lie on others are left to the mouse; ours comes first.
+        free = all(abs(x - a) > 0.2 * wide or abs(y - b) > 0.07 * high for a, b in named)
+        if free:
+            named.append((x, y))
+        side = "left" if x - min(x for _, x, _ in best) > wide / 2 else "right"
+        traces.append(_point(row, x, y, side if free else ""))
+    return figure(traces, height=320, xaxis=axis("recompute tax, %"), yaxis=axis(in_figure(unit)))
 
 
-def _points(row: Row, field: str) -> Iterator[dict[str, Any]]:
-    color = _COLOURS.get(row.role, "@greedy")
-    grid = [(r.recompute_tax, getattr(r, field)) for _, r in row.tried]
+_COMMON: Final = {
+    "type": "scatter",
+    "hovertemplate": "%{text}<br>%{y:.4g} at %{x:.3g}%<extra></extra>",
+}
+
+
+def _rest(row: Row, field: str) -> Iterator[dict[str, Any]]:
+    grid = [(result.recompute_tax, getattr(result, field)) for _, result in row.tried]
     grid = [(tax, value) for tax, value in grid if value is not None]
-    common = {"type": "scatter", "hovertemplate": "%{text}<br>%{y:.4g} at %{x:.3g}%<extra></extra>"}
     if len(grid) > 1:
-        yield common | {
+        yield _COMMON | {
             "mode": "markers",
             "x": [100 * tax for tax, _ in grid],
             "y": [value for _, value in grid],
             "text": [in_figure(row.entrant)] * len(grid),
-            "marker": {"color": color, "size": 5, "opacity": 0.4},
+            "marker": {"color": _COLOURS.get(row.role, "@greedy"), "size": 5, "opacity": 0.4},
         }
-    value = row.mean(field)
-    if not math.isnan(value):
-        yield common | {
-            "mode": "markers+text",
-            "x": [100 * row.mean("recompute_tax")],
-            "y": [value],
-            "text": [in_figure(row.entrant)],
-            "textposition": "top center",
-            "textfont": {"size": 10, "color": "@muted"},
-            "marker": {
-                "color": color,
-                "size": 12 if row.role == "ours" else 9,
-                "symbol": {"ours": "diamond", "oracle": "x"}.get(row.role, "circle"),
-            },
-        }
+
+
+def _point(row: Row, x: float, y: float, side: str) -> dict[str, Any]:
+    return _COMMON | {
+        "mode": "markers+text" if side else "markers",
+        "x": [x],
+        "y": [y],
+        "text": [in_figure(row.entrant)],
+        "textposition": f"middle {side or 'right'}",
+        "textfont": {"size": 11, "color": "@ink"},
+        "cliponaxis": False,
+        "marker": {
+            "color": _COLOURS.get(row.role, "@greedy"),
+            "size": 12 if row.role == "ours" else 9,
+            "symbol": {"ours": "diamond", "oracle": "x"}.get(row.role, "circle"),
+        },
+    }
 
 
 def _section(league: League, workload: str, engine: str, rows: list[Row], places: list[str]) -> str:
-    heads = "".join(
-        f"<th{'' if number < 2 else _RIGHT}>{escaped(head)}</th>"
-        for number, head in enumerate(_HEADS)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{'' if number < 2 else _RIGHT}>{escaped(cell)}</td>"
-            for number, cell in enumerate(cells(row))
+    lines, shown = lined(rows)
+
+    def line(tag: str, values: tuple[str, ...]) -> str:
+        cells = "".join(
+            f"<{tag}{_RIGHT if number else ''}>{escaped(values[number])}</{tag}>"
+            for number in shown
         )
-        + "</tr>"
-        for row in rows
-    )
+        return f"<tr>{cells}</tr>"
+
+    heads = line("th", _HEADS)
+    body = "".join(line("td", values) for values in lines)
     verdicts = "".join(
-        f'<li><span class="badge {_BADGES[v.standing]}">{escaped(v.standing)}</span> '
+        f'<li><span class="badge {_BADGES[v.standing]}">{escaped(STANDINGS[v.standing])}</span> '
         f"{escaped(sentence(v))}</li>"
         for v in _of(league, workload, engine)
     )
@@ -229,7 +250,7 @@ def _section(league: League, workload: str, engine: str, rows: list[Row], places
         f'<section id="{escaped(workload)}-{escaped(engine)}"><h2>{escaped(workload)} on '
         f'{escaped(engine)}</h2><p class="muted">{escaped(CONTESTS[workload].about)}</p>'
         f'<figure><div class="panels">{"".join(places)}</div></figure><ul>{verdicts}</ul>'
-        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        f'<div class="scroll"><table><thead>{heads}</thead><tbody>{body}</tbody></table>'
         "</div></section>"
     )
 
@@ -242,5 +263,5 @@ def _spread(row: Row, field: str, places: int) -> str:
     mean, half = interval(row.values(field))
     if math.isnan(mean):
         return ""
-    plus = f" ± {half:,.{places}f}" if half >= 0.5 * 10**-places else ""
+    plus = f"±{half:,.{places}f}" if half >= 0.5 * 10**-places else ""
     return f"{mean:,.{places}f}{plus}"
