@@ -160,6 +160,10 @@ BAD = [
     ((*SMALL, "--rate", "0"), "above 0"),
     ((*SMALL, "--rate-cap", "x"), "or auto"),
     ((*SMALL, "--rate-cap", "0"), "above 0"),
+    ((*SMALL, "--policy", "none"), "steady"),
+    ((*SMALL, "--policy", "kv-watermark:spare=1"), "watermark=NUMBER"),
+    ((*SMALL, "--policy", "max-active:requests=x"), "a number"),
+    ((*SMALL, "--policy", "steady", "--rate-cap", "auto"), "one of the two"),
     ((*SMALL, "--replicas", "0"), "1 to 4096"),
     ((*SMALL, "--replicas", "2", "--router", "nearest"), "round-robin"),
     ((*SMALL, "--warm-up", "1e9", "--iterations", "5"), "warm_up"),
@@ -251,3 +255,15 @@ def test_waiting_words_end_with_the_first_report(terminal: bool) -> None:
         assert progress._timer.finished.is_set() == terminal  # cancelled, where it ran
         progress(2, 2)
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_policy_by_name_is_asked_and_named_in_the_result(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = simulated(
+        capsys,
+        *("--class", "16:32", "--kv-tokens", "960", "--option", "block_size=1"),
+        *("--requests", "600", "--policy", "steady"),
+    )
+    assert found["num_preemptions_total"] == 0
+    assert found["replicas"][0]["policy"] == "Steady(risk=2.5, margin=10.0)"  # type: ignore[index]

@@ -24,6 +24,8 @@ FACTS = np.dtype(
         ("evicted", "i8"),  # evictions so far
         ("completed", "i8"),  # completions so far
         ("unwritten", "i8"),  # 1 where the KV of a request's last token is never stored
+        # 1 where the engine hears of a completion an iteration late, and holds the memory as long
+        ("late", "i8"),
         # filled parts of the view's arrays
         ("shown_running", "i8"),
         ("shown_waiting", "i8"),

@@ -79,6 +79,7 @@ def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenari
         time=time_part(flags["time"], flags["gpu"]),
         eviction=flags["eviction"],
         rate_cap=_rate_cap(flags["rate_cap"]),
+        policy=flags["policy"],
         replicas=1 if flags["replicas"] is None else flags["replicas"],
         router=flags["router"],
         stop=schema.StopPart(flags["seconds"], flags["iterations"]),

@@ -61,6 +61,7 @@ def simulate(
         Literal["restart", "resume", "swap"] | None, Parameter(group=_engine)
     ] = None,
     rate_cap: Annotated[str | None, Parameter(group=_engine)] = None,
+    policy: Annotated[str | None, Parameter(group=_engine)] = None,
     time: Annotated[str | None, Parameter(group=_engine)] = None,
     gpu: Annotated[str | None, Parameter(group=_engine)] = None,
     replicas: Annotated[int | None, Parameter(group=_engine)] = None,
@@ -135,6 +136,10 @@ def simulate(
         (nothing; if left out with the paper's engine), swap (its KV too).
     rate_cap
         Most admissions per iteration and replica: a number, or auto for the theory's.
+    policy
+        Admission policy that is asked in each iteration: greedy, kv-watermark, max-active,
+        no-evict, new-token-ratio, rate-cap, look-ahead, wait, aimd or steady, with options as in
+        kv-watermark:watermark=0.1.
     time
         Iteration times: one that comes with kvsteady (llama-3.1-8b_h100 if left out), a file of
         kvsteady fit,

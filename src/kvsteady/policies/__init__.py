@@ -5,6 +5,7 @@ from kvsteady.policies.greedy import Greedy
 from kvsteady.policies.kv_watermark import KvWatermark
 from kvsteady.policies.look_ahead import LookAhead
 from kvsteady.policies.max_active import MaxActive
+from kvsteady.policies.named import NAMED, policy_of
 from kvsteady.policies.new_token_ratio import NewTokenRatio
 from kvsteady.policies.no_evict import GuaranteedNoEvict
 from kvsteady.policies.rate_cap import RateCap
@@ -12,6 +13,7 @@ from kvsteady.policies.steady import Steady
 from kvsteady.policies.wait import Wait
 
 __all__ = [
+    "NAMED",
     "Aimd",
     "Greedy",
     "GuaranteedNoEvict",
@@ -22,4 +24,5 @@ __all__ = [
     "RateCap",
     "Steady",
     "Wait",
+    "policy_of",
 ]

@@ -57,7 +57,7 @@ def regulate(policy, view, s):
     facts.waiting = NO_LIMIT if clock.backlog > 0 else s.lists[QUEUE].count
     facts.arrived, facts.admitted = clock.all_arrived, clock.all_admitted
     facts.evicted, facts.completed = clock.all_preempted, clock.all_completed
-    facts.unwritten = clock.unwritten
+    facts.unwritten, facts.late = clock.unwritten, clock.late
     facts.shown_running = 0
     if clock.shows & _SHOWS_RUNNING:
         facts.shown_running = _show(s, RUNNING, view.running)

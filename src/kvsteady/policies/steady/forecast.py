@@ -84,13 +84,13 @@ def _left(view, i, longest):
     row = view.running[i] if i < many else view.waiting[i - many]
     # A max_tokens far beyond all that was seen says nothing of the end.
     end = row.limit if row.limit <= 2 * longest + 256 else longest
-    return min(max(end - row.generated, 1), FARTHEST)
+    return min(max(end - row.generated, 1) + view.facts.late, FARTHEST)
 
 
 @kernel
-def last_time(state, limit, generated, times):
+def last_time(state, view, row, times):
     """How many look-ahead times come before a request ends by its max_tokens."""
-    left = max(limit - generated, 1)
+    left = max(row.limit - row.generated, 1) + view.facts.late
     if times == 0 or left > state.horizon[times - 1]:
         return times
     return state.place[left]
@@ -112,7 +112,7 @@ def forecast(state, view, times):
     for i in range(facts.shown_running):
         row = view.running[i]
         a = row.generated * AGES // span
-        last = last_time(state, row.limit, row.generated, times)
+        last = last_time(state, view, row, times)
         ages[a] += row.generated
         tokens[a, last] += row.prompt + row.generated + waste
         count[a, last] += 1.0
@@ -136,10 +136,11 @@ def forecast(state, view, times):
             held += tokens[a, j]
             if many > 0.0:
                 ahead = state.horizon[j - 1]
+                older = max(ahead - facts.late, 0)
                 if alike:
-                    chance = alive_after(state, age + ahead) * once
+                    chance = alive_after(state, age + older) * once
                 else:
-                    chance = (_area(state, high + ahead) - _area(state, low + ahead)) * once
+                    chance = (_area(state, high + older) - _area(state, low + older)) * once
                 then = held + many * ahead
                 state.mean[j - 1] += then * chance
                 state.variance[j - 1] += then * then * chance * (1.0 - chance) / many
@@ -151,18 +152,20 @@ def fits_safely(state, view, row, times, add):
     memo, facts = state.memo, view.facts
     memory = facts.blocks * facts.block
     held = row.prompt + row.generated + 0.5 * (facts.block - 1) + 1 - memo.unwritten
-    last = last_time(state, row.limit, row.generated, times)
+    last = last_time(state, view, row, times)
     now = max(alive_after(state, row.generated), 1e-12)
     for j in range(last):
         each = held + state.horizon[j]
-        chance = min(alive_after(state, row.generated + state.horizon[j]) / now, 1.0)
+        older = row.generated + max(state.horizon[j] - facts.late, 0)
+        chance = min(alive_after(state, older) / now, 1.0)
         mean = state.mean[j] + each * chance
         variance = state.variance[j] + each * each * chance * (1.0 - chance)
         if mean + state.risk * math.sqrt(variance) > memory:
             return False
     for j in range(last if add else 0):
         each = held + state.horizon[j]
-        chance = min(alive_after(state, row.generated + state.horizon[j]) / now, 1.0)
+        older = row.generated + max(state.horizon[j] - facts.late, 0)
+        chance = min(alive_after(state, older) / now, 1.0)
         state.mean[j] += each * chance
         state.variance[j] += each * each * chance * (1.0 - chance)
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kvsteady.admission import Policy
 from kvsteady.errors import InputError
 from kvsteady.model.admission import UNLIMITED, Pace
 from kvsteady.model.system import MAX_KV_TOKENS, Eviction
@@ -12,6 +13,7 @@ from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.load import Feed
 from kvsteady.simulate.machine import Machine, Sink
 from kvsteady.simulate.times.protocol import IterationTime
+from kvsteady.workload.law import Workload
 from kvsteady.workload.ranges import real_number, whole_number
 
 
@@ -40,7 +42,10 @@ class Replica:
     eviction
         What an evicted request keeps.
     pace
-        The admission policy's.
+        Requests that may be admitted per iteration.
+    policy, workload
+        An admission policy that is asked in each iteration, instead of a pace; the law of lengths
+        from which it may take its constants.
     name
         What to call it; by default the engine's name.
     swap_seconds_per_token
@@ -60,6 +65,8 @@ class Replica:
     pace: Pace = UNLIMITED
     name: str = ""
     swap_seconds_per_token: float = 0.0
+    policy: Policy | None = None
+    workload: Workload | None = None
 
     def __post_init__(self) -> None:
         whole_number(self.kv_tokens, "kv_tokens", 1, MAX_KV_TOKENS)
@@ -99,6 +106,8 @@ class Replica:
             feed,
             eviction=self.eviction,
             pace=self.pace,
+            policy=self.policy,
+            workload=self.workload,
             finished=finished,
             iterations=iterations,
             log_every=log_every,

@@ -161,6 +161,8 @@ class ObservedReplica(Replica):
             eviction=self.eviction,
             swap_seconds_per_token=self.swap_seconds_per_token,
             pace=self.pace,
+            policy=self.policy,
+            workload=self.workload,
             finished=finished,
             iterations=iterations,
             log_every=log_every,

@@ -42,7 +42,7 @@ class ReplicaResult(_Record, frozen=True):
     """One replica: what it is, and what it did in the time that was measured.
 
     ``pool`` is prefill or decode, or empty where a replica does both; what a prefill replica
-    completes is prefills.
+    completes is prefills. ``policy`` is the admission policy that was asked, with its options.
     """
 
     name: str
@@ -59,6 +59,7 @@ class ReplicaResult(_Record, frozen=True):
     kv_cache_usage_perc: float
     busy: float
     pool: str = ""
+    policy: str | None = None
 
 
 class ObjectiveResult(_Record, frozen=True):

@@ -257,6 +257,7 @@ def _replica(
         kv_cache_usage_perc=_rate(float(measured(plan, "block_seconds")), span * total),
         busy=min(_rate(float(measured(plan, "busy")), span), 1.0),
         pool=pool,
+        policy=None if replica.policy is None else repr(replica.policy),
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from kvsteady.admission import Setup
 from kvsteady.errors import InputError
 from kvsteady.memory import DEFAULT_OVERHEAD, DEFAULT_UTILISATION, kv_capacity, read_model_config
 from kvsteady.model.admission import UNLIMITED, Pace
 from kvsteady.model.system import Eviction, System
-from kvsteady.policies import RateCap
+from kvsteady.policies import RateCap, policy_of
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.engines.options import made_engine
 from kvsteady.simulate.fleet import Replica
@@ -59,9 +60,26 @@ def replica_of(
     cap = run.rate_cap if part.rate_cap is None else part.rate_cap
     with within(place("rate_cap"), {"rate": "", "kv_tokens": f"/{place('memory')}.kv_tokens"}):
         pace = _pace(cap, workload, tokens, engine.block_size)
+    asked = run.policy if part.policy is None else part.policy
+    with within(place("policy"), {"policy": ""}):
+        if asked is not None and cap is not None:
+            raise InputError("given beside rate_cap", field="policy", allowed="one of the two")
+        policy = None if asked is None else policy_of(asked)
+        if policy is not None:  # refuse here what it would refuse in the run
+            policy.start(Setup(tokens, engine.block_size, engine.unwritten, workload))
     names = {"swap_seconds_per_token": f"/{place('swap_seconds_per_token')}"}
     with within(place("memory"), names):
-        return Replica(engine, tokens, time, Eviction(eviction), pace, part.name, swap_seconds)
+        return Replica(
+            engine,
+            tokens,
+            time,
+            Eviction(eviction),
+            pace,
+            part.name,
+            swap_seconds,
+            policy,
+            workload,
+        )
 
 
 def _engine(given: str | schema.EnginePart) -> Engine:

@@ -189,6 +189,7 @@ class ReplicaPart(_Part, frozen=True):
     time: Times | None = None
     eviction: Literal["restart", "resume", "swap"] | None = None
     rate_cap: float | Literal["auto"] | None = None
+    policy: str | None = None
     swap_seconds_per_token: float | None = None
 
 
@@ -239,6 +240,7 @@ class RunFile(_Part, frozen=True, kw_only=True):
     time: Times | None = None
     eviction: Literal["restart", "resume", "swap"] | None = None
     rate_cap: float | Literal["auto"] | None = None
+    policy: str | None = None
     swap_seconds_per_token: float = 0.0
     replicas: int | list[ReplicaPart] = 1
     router: str | None = None

@@ -1,0 +1,66 @@
+"""Policies by name, as a file or a command line gives them: ``kv-watermark:watermark=0.1``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from kvsteady.admission import Policy
+from kvsteady.errors import InputError, shown
+from kvsteady.policies.aimd import Aimd
+from kvsteady.policies.greedy import Greedy
+from kvsteady.policies.kv_watermark import KvWatermark
+from kvsteady.policies.look_ahead import LookAhead
+from kvsteady.policies.max_active import MaxActive
+from kvsteady.policies.new_token_ratio import NewTokenRatio
+from kvsteady.policies.no_evict import GuaranteedNoEvict
+from kvsteady.policies.rate_cap import RateCap
+from kvsteady.policies.steady import Steady
+from kvsteady.policies.wait import Wait
+
+NAMED: dict[str, type[Any]] = {
+    "greedy": Greedy,
+    "kv-watermark": KvWatermark,
+    "max-active": MaxActive,
+    "no-evict": GuaranteedNoEvict,
+    "new-token-ratio": NewTokenRatio,
+    "rate-cap": RateCap,
+    "look-ahead": LookAhead,
+    "wait": Wait,
+    "aimd": Aimd,
+    "steady": Steady,
+}
+
+
+def policy_of(text: str) -> Policy:
+    """Make a policy from its name and options, ``name`` or ``name:option=number,…``.
+
+    Raises
+    ------
+    InputError
+        No policy or option of that name, a value that is no number or out of range.
+    """
+    name, _, rest = text.partition(":")
+    kind = NAMED.get(name.strip())
+    if kind is None:
+        raise InputError(f"no policy {shown(name)}", field="policy", allowed=", ".join(NAMED))
+    known = [field.name for field in fields(kind)]
+    values: dict[str, float] = {}
+    for pair in filter(None, (part.strip() for part in rest.split(","))):
+        option, equals, given = (part.strip() for part in pair.partition("="))
+        option = option.replace("-", "_")
+        if not equals or option not in known:
+            raise InputError(
+                f"{name} has no option {shown(pair)}",
+                field="policy",
+                allowed=", ".join(f"{each}=NUMBER" for each in known) or "no options",
+            )
+        try:
+            number = float(given)
+        except ValueError:
+            raise InputError(
+                f"{name}: {shown(given)} is no number", field=f"policy.{option}", allowed="a number"
+            ) from None
+        values[option] = int(number) if number.is_integer() else number
+    policy: Policy = kind(**values)
+    return policy
