@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,8 @@ def square(point: Square) -> Squared:
     (folder / f"call-{point.number}-{secrets.token_hex(4)}").touch()
     if "fail" in point.how:
         raise ValueError(f"point {point.number}")
+    if "die" in point.how:
+        os.kill(os.getpid(), signal.SIGKILL)
     if "wait" in point.how:
         try:
             (folder / "waited").touch(exist_ok=False)

@@ -13,7 +13,7 @@ import pytest
 from sweep_tasks import Square, Squared
 
 from kvsteady.errors import InputError
-from kvsteady.sweep import Store, Task, Workers, sweep
+from kvsteady.sweep import Store, SweepError, Task, Workers, sweep
 
 TASK = Task("sweep_tasks:square")
 
@@ -54,6 +54,17 @@ def test_a_failed_run_goes_on_where_it_stopped(tmp_path: Path, count: int) -> No
     sweep(TASK, points_in(tmp_path), store, workers=Workers(count))
     assert all(calls(tmp_path)[n] == 1 for n in landed)
     assert len(list(store.rows(TASK))) == 6
+
+
+@pytest.mark.filterwarnings("default")  # joblib's own, about the worker that is gone
+def test_a_killed_local_worker_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with pytest.raises(SweepError, match="killed"):
+        sweep(TASK, points_in(tmp_path, {5: ("die",)}), store, workers=Workers(2))
+    landed = {point.number for point, _ in store.rows(TASK)}
+    assert landed <= set(range(5))
+    assert len(sweep(TASK, points_in(tmp_path), store, workers=Workers(2))) == 6
+    assert all(calls(tmp_path)[n] == 1 for n in landed)
 
 
 def test_a_point_is_its_whole_configuration_and_the_code(tmp_path: Path, monkeypatch) -> None:

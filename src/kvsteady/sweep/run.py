@@ -125,11 +125,18 @@ def compute(name: str, key: str, point: bytes, code: str) -> tuple[str, bytes]:
     return key, msgspec.json.encode(record)
 
 
+def _processors() -> int:
+    """Those for us, where the system says."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _computed(
     task: Task, points: dict[str, msgspec.Struct], workers: Workers
 ) -> Iterator[tuple[str, Any]]:
     """Yield (key, record) as they land."""
-    count = workers.count or len(os.sched_getaffinity(0))
+    count = workers.count or _processors()
     if workers.backend == "local" and min(count, len(points)) <= 1:
         for key, point in points.items():
             yield key, task.function(point)
