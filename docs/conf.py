@@ -26,7 +26,7 @@ exclude_patterns = ["_build"]
 nitpicky = True
 # Nothing is fetched while building, so other projects' names have no page to link to.
 nitpick_ignore_regex = [
-    ("py:.*", r"(numpy|collections|os|pathlib|typing|rich|fractions|np|npt)\..*"),
+    ("py:.*", r"(numpy|collections|os|pathlib|typing|rich|fractions|msgspec|np|npt)\..*"),
     ("py:class", r"(Float|Int|Complex)Array|Structured"),  # NumPy arrays by element
     ("py:.*", r"kvsteady\.workload\.traces\.(source|peek|checks)\..*|Doubt"),  # for readers only
     ("py:class", r"kvsteady\.memory\.fields\.Fields"),  # a config.json, kept for its notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -160,6 +161,9 @@ def _in_parallel(work: list[Any], count: int, workers: Workers) -> Iterator[tupl
         else:
             import_extra("ray.util.joblib", extra="ray").register_ray()
         ends.enter_context(joblib.parallel_config(**options))
+        # A local worker that has grown large is replaced by a fresh one, which is as it should be.
+        ends.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
         # One at a time: what a batch has finished would land only with its last.
         run = joblib.Parallel(return_as="generator_unordered", batch_size=1)
         landing = run(joblib.delayed(compute)(*each) for each in work)
