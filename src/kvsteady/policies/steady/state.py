@@ -11,10 +11,10 @@ from kvsteady.arrays import FloatArray, IntArray
 # Cells of the learned law; each stands for `MEMO.width` output tokens.
 CELLS = 512
 # Age bins and look-ahead times of a forecast.
-AGES = 48
-HORIZONS = 64
+AGES = 32
+HORIZONS = 48
 # Of these times so many are those at which requests may end; there are more in between.
-ENDS = 44
+ENDS = 32
 # Nobody is taken to live for more iterations.
 FARTHEST = 1 << 16
 
