@@ -230,3 +230,22 @@ def test_the_command_plays_and_writes(tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit):
         main([*command, "--json"])
     assert json.loads(capsys.readouterr().out)["seeds"] == 1
+
+
+def test_the_best_constants_go_on_to_the_other_seeds(tmp_path: Path) -> None:
+    # By tokens per second where the queue never empties, by goodput and then TTFT elsewhere.
+    season, task, store = Season(engines=("vllm",), seeds=3), Task(TASK), Store(tmp_path)
+    first = season.first()
+    for match in first:
+        of_x = dict(match.constants).get("of_x", 0.0)
+        fast = 2.0 if of_x == 0.95 else 1.0
+        opened = CONTESTS[match.workload].kind in ("open", "burst")
+        numbers = {"ttft_p99_s": 2.0 - of_x, "goodput": 5.0} if opened else {"ttft_p99_s": None}
+        store.put(task, match, made("rate-cap", "baseline", fast, **numbers).results[0])
+    league = table_so_far(season, store)
+    rows = {(row.workload, row.entrant): row for row in league.rows}
+    assert rows["azure", "rate-cap"].constants == (("of_x", 0.95),)
+    assert len(rows["azure", "rate-cap"].tried) == len(ENTRANTS["rate-cap"].grid)
+    assert rows["open-95", "rate-cap"].constants == (("of_x", 1.1),)
+    # Two more seeds for each, but where a seed would change nothing.
+    assert league.missing == 2 * sum(row.workload != "bar-16-32" for row in league.rows)

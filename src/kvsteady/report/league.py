@@ -157,7 +157,7 @@ def sentence(verdict: Verdict) -> str:
 def totals(league: League) -> str:
     """How many bars hold."""
     counts = [sum(v.standing == word for v in league.verdicts) for word in _STYLES]
-    missing = f" {counted(league.missing, 'match')} not played." if league.missing else ""
+    missing = f" Not played: {league.missing:,} of the matches." if league.missing else ""
     return (
         f"{counted(len(league.verdicts), 'bar')} for steady: {counts[0]} hold, {counts[1]} within "
         f"the noise, {counts[2]} missed. {counted(league.seeds, 'seed')}.{missing}"
