@@ -10,8 +10,8 @@ Three parts, each from the theory:
    for one fixed length, tens for lengths that spread.
 3. *Be safe.* Admit a request only while the forecast memory of all who run, by age, stays below
    capacity at every look-ahead time with ``risk`` standard deviations to spare (`forecast`).
-   With lengths that are certain nobody is evicted by this rule, while few enough ends are ahead that
-   all of them are looked at (`state.ENDS`).
+   With lengths that are certain nobody is evicted by this rule, while few enough ends are ahead
+   that all of them are looked at (`state.ENDS`).
 
 Where fewer requests are here than equilibrium holds, pacing is not needed, and only 3 applies.
 """
