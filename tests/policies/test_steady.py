@@ -29,7 +29,7 @@ def taught(ends, *, prompt=100, running=(), kv_tokens=100_000):
     facts["running"] = facts["shown_running"] = len(running)
     facts["free"] = kv_tokens - sum(prompt + generated for generated, _ in running)
     for iteration, (output, limit) in enumerate(ends):
-        facts["iteration"] = 64 * iteration
+        facts["iteration"] = facts["ticks"] = 64 * iteration
         view.gone[0] = (COMPLETED, prompt, output, limit)
         facts["shown_gone"] = 1
         ask(state, view)

@@ -13,6 +13,9 @@ NO_LIMIT = 2**31
 FACTS = np.dtype(
     [
         ("iteration", "i8"),
+        # Iterations so far in which those who run gained a token. Where prefill has iterations of
+        # its own there are fewer, and the theory's rate per iteration is per one of these.
+        ("ticks", "i8"),
         ("now", "f8"),  # seconds
         ("block", "i8"),  # tokens per KV block
         ("blocks", "i8"),

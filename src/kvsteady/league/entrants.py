@@ -37,9 +37,7 @@ class Entrant:
     name
         The key.
     build
-        Makes it for a workload from constants, and iterations per decode iteration at equilibrium
-        (more than 1 where prefill has iterations of its own, in which policies are asked too);
-        None plays the engine as it comes.
+        Makes it for a workload from constants; None plays the engine as it comes.
     grid
         The constants that are tried on one seed; the best go on.
     role
@@ -49,7 +47,7 @@ class Entrant:
     """
 
     name: str
-    build: Callable[[System, Mapping[str, float], float], Policy | None]
+    build: Callable[[System, Mapping[str, float]], Policy | None]
     grid: tuple[Constants, ...] = ((),)
     role: str = "baseline"
     engines: tuple[str, ...] = ()
@@ -59,16 +57,15 @@ def _each(name: str, *values: float) -> tuple[Constants, ...]:
     return tuple(((name, value),) for value in values)
 
 
-def _max_active(system: System, given: Mapping[str, float], asked: float) -> Policy:
-    del asked
+def _max_active(system: System, given: Mapping[str, float]) -> Policy:
     return MaxActive(max(1, round(given["of_running"] * equilibrium(system).running)))
 
 
-def _rate_cap(system: System, given: Mapping[str, float], asked: float) -> Policy:
+def _rate_cap(system: System, given: Mapping[str, float]) -> Policy:
     rate = rate_caps(system).steady
     if "of_x" in given:
         rate = given["of_x"] * equilibrium(system).admissions_blocks
-    return RateCap(rate / asked)
+    return RateCap(rate)
 
 
 ENTRANTS: Final[dict[str, Entrant]] = {
@@ -79,7 +76,7 @@ ENTRANTS: Final[dict[str, Entrant]] = {
         Entrant("stock", lambda *_: None, engines=("sglang",)),
         Entrant(
             "watermark",
-            lambda _, given, __: KvWatermark(given["watermark"]),
+            lambda _, given: KvWatermark(given["watermark"]),
             _each("watermark", 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
         ),
         Entrant(
@@ -88,7 +85,7 @@ ENTRANTS: Final[dict[str, Entrant]] = {
         Entrant("no-evict", lambda *_: GuaranteedNoEvict()),
         Entrant(
             "new-token-ratio",
-            lambda _, given, __: NewTokenRatio(given["initial"]),
+            lambda _, given: NewTokenRatio(given["initial"]),
             _each("initial", 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
         ),
         Entrant(
@@ -96,12 +93,12 @@ ENTRANTS: Final[dict[str, Entrant]] = {
         ),
         Entrant(
             "wait",
-            lambda _, given, __: Wait(round(given["batch"]) if "batch" in given else None),
+            lambda _, given: Wait(round(given["batch"]) if "batch" in given else None),
             ((), *_each("batch", 2, 4, 8, 16)),
         ),
         Entrant(
             "aimd",
-            lambda _, given, __: Aimd(**given),
+            lambda _, given: Aimd(**given),
             tuple(
                 (("high", high), ("increase", increase), ("low", low))
                 for low, high in ((0.75, 0.9), (0.85, 0.95), (0.92, 0.99))
@@ -117,12 +114,8 @@ QUICK: Final = ("steady", "greedy")
 """What ``--quick`` plays."""
 
 
-def policy_of(
-    name: str, system: System, constants: Constants, *, own_prefill: bool
-) -> Policy | None:
+def policy_of(name: str, system: System, constants: Constants) -> Policy | None:
     """The policy of an entrant, for a workload; None: the engine as it comes.
-
-    ``own_prefill``: prefill has iterations of its own, as on SGLang.
 
     Raises
     ------
@@ -131,7 +124,4 @@ def policy_of(
     """
     if name not in ENTRANTS:
         raise InputError(f"no entrant {shown(name)}", field="entrant", allowed=", ".join(ENTRANTS))
-    asked = 1.0
-    if own_prefill:
-        asked += min(equilibrium(system).admissions_blocks, 1.0)
-    return ENTRANTS[name].build(system, dict(constants), asked)
+    return ENTRANTS[name].build(system, dict(constants))

@@ -119,9 +119,7 @@ class _Run:
         match, contest = self.match, self.contest
         block = contest.block_size if match.engine == "vllm" else 1
         self.system: System = contest.system(match.seed, block_size=block)
-        policy = policy_of(
-            match.entrant, self.system, match.constants, own_prefill=match.engine == "sglang"
-        )
+        policy = policy_of(match.entrant, self.system, match.constants)
         self.longest = self.system.workload.longest_output
         self.left: list[Any] = []
         self.log: list[Any] = []

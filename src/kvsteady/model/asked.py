@@ -81,7 +81,8 @@ class AskedMachine:
             self._view = with_room(self._view, 2 * who.size)
             facts = self._view.facts
         load, facts["running"] = self._system.workload, who.size
-        facts["iteration"], facts["now"] = self._done, float(self._done)
+        facts["iteration"] = facts["ticks"] = self._done
+        facts["now"] = float(self._done)
         facts["block"], facts["blocks"] = 1, self._system.kv_tokens
         held = int(state.mass @ (load.prompt[state.row] + state.age)) if state.row.size else 0
         facts["free"] = max(self._system.kv_tokens - held, 0)

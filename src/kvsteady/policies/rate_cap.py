@@ -16,11 +16,11 @@ from kvsteady.model.admission import Pace
 from kvsteady.model.system import System
 from kvsteady.theory.caps import rate_caps
 
-_CREDIT, _ADMITTED, _NOW = range(3)
+_CREDIT, _ADMITTED, _NOW, _TICKS = range(4)
 
 
 class _State(NamedTuple):
-    memo: Any  # credit, admissions so far, seconds
+    memo: Any  # credit, admissions so far, seconds, decode iterations
     rate: float
     by_clock: bool
 
@@ -79,14 +79,20 @@ class RateCap:
                 raise InputError("needs a law of lengths", field="rate", allowed="a number")
             system = System(setup.workload, setup.kv_tokens, setup.block_size)
             rate = rate_caps(system).steady
-        return _State(np.zeros(3), rate, self.per_second is not None)
+        return _State(np.zeros(4), rate, self.per_second is not None)
 
 
 @decide_of(_State)
 def _decide(state: _State, view: Any) -> Any:
     facts, memo = view.facts, state.memo
+    ticks = facts.ticks - memo[_TICKS]
+    memo[_TICKS] = facts.ticks
+    if facts.running == 0:  # nobody's token marks the time
+        ticks = max(ticks, 1.0)
     refill = state.rate
-    if state.by_clock:
+    if not state.by_clock:
+        refill *= ticks
+    else:
         refill *= max(facts.now - memo[_NOW], 0.0)
         memo[_NOW] = facts.now
     # A bucket that holds less than rate + 1 loses the fraction left over, and the rate with it.

@@ -16,11 +16,11 @@ from kvsteady.model.system import System
 from kvsteady.theory.caps import rate_caps
 from kvsteady.workload.ranges import whole_number
 
-_CREDIT, _WAITED = range(2)
+_CREDIT, _WAITED, _TICKS = range(3)
 
 
 class _State(NamedTuple):
-    memo: Any  # credit, iterations that the head has waited
+    memo: Any  # credit, iterations that the head has waited, decode iterations
     batch: int
     rate: float
 
@@ -61,17 +61,21 @@ class Wait:
             raise InputError("needs a law of lengths", field="workload", allowed="a Workload")
         rate = rate_caps(System(setup.workload, setup.kv_tokens, setup.block_size)).steady
         batch = max(1, math.ceil(rate)) if self.batch is None else self.batch
-        return _State(np.zeros(2), batch, rate)
+        return _State(np.zeros(3), batch, rate)
 
 
 @decide_of(_State)
 def _decide(state: _State, view: Any) -> Any:
     facts, memo = view.facts, state.memo
-    memo[_CREDIT] = min(memo[_CREDIT] + state.rate, state.batch + state.rate)
+    ticks = facts.ticks - memo[_TICKS]
+    memo[_TICKS] = facts.ticks
+    if facts.running == 0:  # nobody's token marks the time
+        ticks = max(ticks, 1.0)
+    memo[_CREDIT] = min(memo[_CREDIT] + state.rate * ticks, state.batch + state.rate)
     if facts.waiting == 0:
         memo[_WAITED] = 0.0
         return 0
-    memo[_WAITED] += 1.0
+    memo[_WAITED] += ticks
     if memo[_CREDIT] < state.batch:
         return 0
     if facts.waiting < state.batch and memo[_WAITED] * state.rate < state.batch:

@@ -51,7 +51,7 @@ def regulate(policy, view, s):
     if clock.shows == 0:
         return
     facts = view.facts
-    facts.iteration, facts.now = clock.iteration, clock.now
+    facts.iteration, facts.ticks, facts.now = clock.iteration, clock.tick, clock.now
     facts.block, facts.blocks, facts.free = clock.block, clock.total, clock.free
     facts.running = s.lists[RUNNING].count
     facts.waiting = NO_LIMIT if clock.backlog > 0 else s.lists[QUEUE].count

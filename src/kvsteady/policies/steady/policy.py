@@ -76,8 +76,12 @@ def _decide(state: SteadyState, view: Any) -> Any:
     memo.credit -= facts.admitted - memo.admitted
     memo.admitted = facts.admitted
     free = facts.free / max(facts.blocks, 1)
-    refill = max(memo.rate * (1.0 + memo.gain * free), 0.0)
-    memo.credit = min(memo.credit + refill, max(refill, 1.0) + 1.0)
+    ticks = facts.ticks - memo.ticks
+    memo.ticks = facts.ticks
+    if facts.running == 0:  # nobody's token marks the time
+        ticks = max(ticks, 1)
+    refill = ticks * max(memo.rate * (1.0 + memo.gain * free), 0.0)
+    memo.credit = min(memo.credit + refill, max(memo.rate, refill) + 1.0)
     most = facts.shown_waiting
     if facts.running + facts.waiting > memo.rate * memo.life:
         most = min(most, max(int(memo.credit), 0))

@@ -33,6 +33,7 @@ MEMO = np.dtype(
         ("width", "i8"),  # output tokens per cell
         ("longest", "i8"),  # most output tokens seen of anybody
         ("admitted", "i8"),  # `FACTS.admitted` at the last decision
+        ("ticks", "i8"),  # `FACTS.ticks` then
         ("unwritten", "i8"),
     ]
 )
