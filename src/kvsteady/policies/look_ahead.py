@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kvsteady.admission import Setup, decide_of
-from kvsteady.errors import InputError
 
 _LONGEST = 1 << 16
 
@@ -28,20 +27,14 @@ class LookAhead:
     Source: the feasibility test of memory-constrained shortest first (MC-SF: Jaillet, Jiang,
     Mellou, Molinaro, Podimata, Zhou, arXiv:2502.07115), in the queue's order, which is the
     engine's. It never evicts, and synchronises identical requests: nothing spreads them out.
-
-    Raises
-    ------
-    InputError
-        Not where lengths are known to be longer than 65,536 iterations: those count as that.
+    Outputs beyond 65,536 tokens count as that.
     """
 
     sees_running = True
     oracle = True
 
-    def start(self, setup: Setup) -> _State:
+    def start(self, setup: Setup) -> _State:  # noqa: ARG002 -- the Protocol's
         """Room for a calendar of completions."""
-        if setup.kv_tokens < 1:
-            raise InputError(f"{setup.kv_tokens}", field="kv_tokens", allowed="1 or more")
         return _State(
             np.zeros(_LONGEST + 1, dtype=np.int64), np.zeros(_LONGEST + 1, dtype=np.int64), True
         )

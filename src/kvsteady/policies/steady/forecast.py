@@ -17,25 +17,26 @@ _WAITING = 32  # of the queue's head, whose ends are looked at
 
 
 @kernel
-def alive_after(state, generated):
-    """P(output > generated), between the cells on a line."""
-    place = generated / state.memo.width
+def _between(values, tokens, width):
+    """Value at so many tokens of what is known at the ends of cells, between them on a line."""
+    place = tokens / width
     cell = int(place)
     if cell >= CELLS:
-        return state.survival[CELLS]
+        return values[CELLS]
     rest = place - cell
-    return state.survival[cell] * (1.0 - rest) + state.survival[cell + 1] * rest
+    return values[cell] * (1.0 - rest) + values[cell + 1] * rest
+
+
+@kernel
+def alive_after(state, generated):
+    """P(output > generated)."""
+    return _between(state.survival, generated, state.memo.width)
 
 
 @kernel
 def _area(state, tokens):
     """Integral of P(output > n) over n from 0 to ``tokens``."""
-    place = tokens / state.memo.width
-    cell = int(place)
-    if cell >= CELLS:
-        return state.area[CELLS]
-    rest = place - cell
-    return state.area[cell] * (1.0 - rest) + state.area[cell + 1] * rest
+    return _between(state.area, tokens, state.memo.width)
 
 
 @kernel

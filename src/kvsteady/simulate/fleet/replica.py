@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from kvsteady.admission import Policy
 from kvsteady.errors import InputError
@@ -58,6 +58,8 @@ class Replica:
         Memory smaller than a block, a negative time.
     """
 
+    _kind: ClassVar[type[Machine]] = Machine
+
     engine: Engine
     kv_tokens: int
     time: IterationTime
@@ -99,7 +101,7 @@ class Replica:
         largest_prompt: int = 4096,
     ) -> Machine:
         """Set it up for one run; the parameters are those of `Machine`."""
-        return Machine(
+        return self._kind(
             self.engine,
             self.kv_tokens,
             self.time,

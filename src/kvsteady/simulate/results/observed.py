@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from kvsteady.simulate import arriving
-from kvsteady.simulate.fleet.replica import Replica, ignore
+from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.load import Feed
-from kvsteady.simulate.machine import Machine, Sink
+from kvsteady.simulate.machine import Machine
 from kvsteady.simulate.results.halt import Halt, find_halt
 
 Watch = Callable[[Machine, float], None]
@@ -134,6 +134,8 @@ class ObservedMachine(Machine):
 class ObservedReplica(Replica):
     """The same replica, whose machine follows a plan."""
 
+    _kind: ClassVar[type[Machine]] = ObservedMachine
+
     plan: Plan = field(default_factory=Plan)
 
     @classmethod
@@ -142,33 +144,10 @@ class ObservedReplica(Replica):
         given = {field.name: getattr(replica, field.name) for field in fields(Replica)}
         return cls(**given, plan=plan)
 
-    def machine(
-        self,
-        feed: Feed | None = None,
-        *,
-        finished: Sink = ignore,
-        iterations: Sink = ignore,
-        log_every: int = 0,
-        largest_output: int = 4096,
-        largest_prompt: int = 4096,
-    ) -> Machine:
+    def machine(self, feed: Feed | None = None, **options: Any) -> Machine:
         """Set it up for one run."""
-        made = ObservedMachine(
-            self.engine,
-            self.kv_tokens,
-            self.time,
-            feed,
-            eviction=self.eviction,
-            swap_seconds_per_token=self.swap_seconds_per_token,
-            pace=self.pace,
-            policy=self.policy,
-            workload=self.workload,
-            finished=finished,
-            iterations=iterations,
-            log_every=log_every,
-            largest_output=largest_output,
-            largest_prompt=largest_prompt,
-        )
+        made = super().machine(feed, **options)
+        assert isinstance(made, ObservedMachine)
         made.plan = self.plan
         self.plan.machine = made
         return made
