@@ -29,7 +29,13 @@ def _fresh_kernels() -> None:
 
 _fresh_kernels()  # before numba is imported
 
+from hypothesis import HealthCheck, settings  # noqa: E402 - see above
+
 from kvsteady.workload import Workload  # noqa: E402 - see above
+
+# How long a draw or an example takes says something of the machine, not of kvsteady.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
