@@ -8,7 +8,7 @@ import pytest
 import kvsteady
 
 HOME = Path(kvsteady.__file__).parent
-FOUNDATION = ("arrays", "errors", "extras", "files", "kernels", "progress")
+FOUNDATION = ("arrays", "errors", "extras", "files", "kernels", "progress", "saved")
 ORDER = (
     *FOUNDATION,
     "workload",

@@ -6,7 +6,6 @@ field. Numbers that do not exist (a period of nothing, an infinite doubling time
 
 from __future__ import annotations
 
-from inspect import cleandoc
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from kvsteady.advise.engine_estimate import EngineEstimate
 from kvsteady.advise.record import Record
 from kvsteady.errors import InputError
+from kvsteady.saved import read_saved, schema_of
 
 SCHEMA_VERSION = 1
 
@@ -211,15 +211,7 @@ def load_analysis(data: bytes, *, file: str | None = None) -> Analysis:
     InputError
         Not JSON, of another schema version, or a field missing or of the wrong type.
     """
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).schema_version
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{version}", file=file, field="schema_version", allowed=f"{SCHEMA_VERSION}"
-            )
-        analysis = msgspec.json.decode(data, type=Analysis)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a saved analysis: {error}", file=file) from None
+    analysis = read_saved(data, Analysis, version=SCHEMA_VERSION, what="analysis", file=file)
     _check_drawable(analysis, file)
     return analysis
 
@@ -244,20 +236,4 @@ def _check_drawable(analysis: Analysis, file: str | None) -> None:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of an `Analysis`, alike on every Python."""
-
-    def tidy(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {
-                key: cleandoc(value)
-                if key == "description" and isinstance(value, str)
-                else tidy(value)
-                for key, value in part.items()
-            }
-        return [tidy(item) for item in part] if isinstance(part, list) else part
-
-    schema: dict[str, Any] = tidy(msgspec.json.schema(Analysis))
-    return schema
-
-
-class _Versioned(msgspec.Struct):
-    schema_version: int
+    return schema_of(Analysis)

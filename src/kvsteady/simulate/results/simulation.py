@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from inspect import cleandoc
 from typing import Any
 
 import msgspec
 
-from kvsteady.errors import InputError
+from kvsteady.saved import read_saved, schema_of
 
 SCHEMA_VERSION = 1
 
@@ -205,33 +204,9 @@ def load_simulation(data: bytes, *, file: str | None = None) -> Simulation:
     InputError
         Not JSON, of another schema version, or a field missing or of the wrong type.
     """
-    try:
-        version = msgspec.json.decode(data, type=_Versioned).schema_version
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{version}", file=file, field="schema_version", allowed=f"{SCHEMA_VERSION}"
-            )
-        return msgspec.json.decode(data, type=Simulation)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a saved simulation: {error}", file=file) from None
+    return read_saved(data, Simulation, version=SCHEMA_VERSION, what="simulation", file=file)
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a `Simulation`, alike on every Python."""
-
-    def tidy(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {
-                key: cleandoc(value)
-                if key == "description" and isinstance(value, str)
-                else tidy(value)
-                for key, value in part.items()
-            }
-        return [tidy(item) for item in part] if isinstance(part, list) else part
-
-    schema: dict[str, Any] = tidy(msgspec.json.schema(Simulation))
-    return schema
-
-
-class _Versioned(msgspec.Struct):
-    schema_version: int
+    return schema_of(Simulation)
