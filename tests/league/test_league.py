@@ -15,7 +15,8 @@ from kvsteady.league.drift import Drift
 from kvsteady.league.engines import capacity, engine_of
 from kvsteady.league.entrants import ENTRANTS
 from kvsteady.league.interval import interval
-from kvsteady.league.match import Match, Result, footprint, play
+from kvsteady.league.match import Match, play
+from kvsteady.league.measure import Result, footprint
 from kvsteady.league.season import TASK
 from kvsteady.league.verdicts import judge
 from kvsteady.league.workloads import CONTESTS

@@ -2,7 +2,8 @@
 
 from kvsteady.league.drift import Drift
 from kvsteady.league.entrants import ENTRANTS, Entrant
-from kvsteady.league.match import Match, Result, play
+from kvsteady.league.match import Match, play
+from kvsteady.league.measure import Result
 from kvsteady.league.season import Season, play_season, table_so_far
 from kvsteady.league.table import League, Row, Verdict, load_league
 from kvsteady.league.workloads import CONTESTS, Contest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
@@ -46,8 +46,15 @@ def engine_of(name: EngineName, block_size: int, *, regulated: bool) -> Engine:
     """
     if name == "vllm":
         return Vllm(block_size=block_size, enable_prefix_caching=False, async_scheduling=False)
-    kind = RegulatedSglang if regulated else Sglang
-    return kind(disable_radix_cache=True)
+    stock = Sglang(disable_radix_cache=True)
+    return without_reservation(stock) if regulated else stock
+
+
+def without_reservation(engine: Engine) -> Engine:
+    """The engine as a policy wants it: SGLang's reservation would stand in its way."""
+    if not isinstance(engine, Sglang):
+        return engine
+    return RegulatedSglang(**{field.name: getattr(engine, field.name) for field in fields(engine)})
 
 
 @cache
@@ -56,16 +63,18 @@ def iteration_time() -> IterationTime:
     return fitted_time(TIME)
 
 
-def seconds_per_iteration(name: EngineName, system: System) -> float:
+def seconds_per_iteration(name: str, system: System, time: IterationTime | None = None) -> float:
     """Seconds of a decode iteration at the largest steady rate without evictions (`rate_caps`),
-    with the prefill it needs: in the same iteration on vLLM, in iterations of its own on SGLang.
+    with the prefill it needs: in iterations of its own on SGLang, in the same on other engines.
+
+    ``time`` is what iterations take; the league's if None.
     """
     load, rate = system.workload, rate_caps(system).steady
     often = min(rate, 1.0)  # iterations with a prefill
     pairs = rate * float(load.share @ load.prompt.astype(np.float64) ** 2) / 2 / often
     prefill, decode = rate * load.mean_prompt / often, rate * load.mean_output
     read = rate * float(load.memory_weights().sum())
-    form = iteration_time().form()
+    form = (time or iteration_time()).form()
     alone = float(iteration_seconds(form, 0.0, 0.0, decode, read, 0.0))
     if name == "sglang":
         own = float(iteration_seconds(form, 1.0, prefill, 0.0, 0.0, pairs))
@@ -74,9 +83,9 @@ def seconds_per_iteration(name: EngineName, system: System) -> float:
     return often * both + (1 - often) * alone
 
 
-def capacity(name: EngineName, system: System) -> float:
+def capacity(name: str, system: System, time: IterationTime | None = None) -> float:
     """Requests per second that the engine serves while it evicts nobody, by the time model.
 
     With random lengths some memory stays free for their noise: two standard deviations.
     """
-    return rate_caps(system).steady / seconds_per_iteration(name, system)
+    return rate_caps(system).steady / seconds_per_iteration(name, system, time)

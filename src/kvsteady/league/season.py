@@ -13,7 +13,8 @@ from kvsteady.errors import InputError, shown
 from kvsteady.league.engines import ENGINES, TIME
 from kvsteady.league.entrants import ENTRANTS
 from kvsteady.league.entrants import QUICK as QUICK_ENTRANTS
-from kvsteady.league.match import Match, Result
+from kvsteady.league.match import Match
+from kvsteady.league.measure import Result
 from kvsteady.league.table import League, Row
 from kvsteady.league.verdicts import judge
 from kvsteady.league.workloads import CONTESTS

@@ -10,7 +10,7 @@ import msgspec
 from kvsteady.errors import InputError
 from kvsteady.league.engines import EngineName
 from kvsteady.league.entrants import Constants
-from kvsteady.league.match import Result
+from kvsteady.league.measure import Result
 
 SCHEMA_VERSION = 1
 
