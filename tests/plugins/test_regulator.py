@@ -12,7 +12,7 @@ import pytest
 from kvsteady.admission import COMPLETED, Setup, decide_of
 from kvsteady.errors import InputError
 from kvsteady.plugins import Regulator, Settings
-from kvsteady.plugins.regulator import SLOW_IN_A_ROW
+from kvsteady.plugins.regulator import SLOW_IN_A_ROW, SUMMARY_EVERY
 
 SETUP = Setup(960, 1)
 
@@ -79,6 +79,21 @@ def test_a_shadow_limits_nothing_and_counts_what_it_would_have_put_off() -> None
     assert regulator.limit(filled(regulator, running=24, waiting=2)) is None
     regulator.settle(admitted=2, resumed=1)
     assert (regulator.ledger.held_back, regulator.ledger.resumed) == (6, 1)
+
+
+def test_a_shadow_says_now_and_then_what_it_saw(caplog: pytest.LogCaptureFixture) -> None:
+    regulator = Regulator(Settings(policy="max-active:requests=20", mode="shadow"), SETUP)
+    assert regulator.limit(filled(regulator, running=19, waiting=9)) is None
+    ledger = regulator.ledger
+    ledger.evicted, ledger.prefilled, ledger.recomputed = 2, 400, 100
+    ledger.steps = SUMMARY_EVERY - 2
+    with caplog.at_level(logging.INFO, "kvsteady.plugins"):
+        regulator.settle(admitted=3)
+        assert caplog.messages == []
+        regulator.settle(admitted=1)
+    [line] = caplog.messages
+    assert "put off 2 of 4 admissions" in line
+    assert "2 evictions so far cost 100 recomputed tokens, 25.0% of all prefill" in line
 
 
 def test_with_nobody_in_memory_the_head_goes_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,3 +58,11 @@ class Ledger:
         """Share of all computed tokens that were computed before."""
         computed = self.prefilled + self.decoded
         return self.recomputed / computed if computed else 0.0
+
+    def summary(self) -> str:
+        """One line for the log of a shadow: what was seen, and what the policy would have done."""
+        return (
+            f"in {self.steps:,} iterations the policy would have put off {self.held_back:,} of "
+            f"{self.admitted:,} admissions; {self.evicted:,} evictions so far cost "
+            f"{self.recomputed:,} recomputed tokens, {self.recompute_tax:.1%} of all prefill"
+        )

@@ -17,6 +17,8 @@ LOG: Final = logging.getLogger("kvsteady.plugins")
 
 # One slow decision is a busy machine; so many in a row are a slow policy.
 SLOW_IN_A_ROW: Final = 8
+# Iterations between two summaries of a shadow: minutes, on most engines.
+SUMMARY_EVERY: Final = 5000
 _ROOM = 256
 
 
@@ -116,6 +118,8 @@ class Regulator:
             self._without = 0
         if not self.enforces:
             ledger.held_back += max(0, admitted - max(ledger.quota, 0))
+            if ledger.steps % SUMMARY_EVERY == 0:
+                LOG.info("kvsteady in shadow: %s", ledger.summary())
 
     def gone(self, how: int, prompt: int, generated: int, limit: int) -> None:
         """Take down that a request left memory: COMPLETED or EVICTED."""
