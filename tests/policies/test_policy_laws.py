@@ -16,6 +16,7 @@ from kvsteady.policies import (
     KvWatermark,
     LookAhead,
     MaxActive,
+    NestedWait,
     NewTokenRatio,
     RateCap,
     Steady,
@@ -78,7 +79,15 @@ def test_an_overfull_memory_is_left_behind(policy: PacedPolicy, arithmetic: str)
     assert run.completed[300:].sum() > 0
 
 
-ASKED = [KvWatermark(0.1), MaxActive(), GuaranteedNoEvict(), NewTokenRatio(), LookAhead(), Steady()]
+ASKED = [
+    KvWatermark(0.1),
+    MaxActive(),
+    GuaranteedNoEvict(),
+    NewTokenRatio(),
+    LookAhead(),
+    NestedWait(),
+    Steady(),
+]
 
 
 @pytest.mark.parametrize("policy", ASKED, ids=repr)

@@ -25,7 +25,7 @@ def taught(ends, *, prompt=100, running=(), kv_tokens=100_000):
     facts["block"], facts["blocks"], facts["unwritten"] = 1, kv_tokens, 1
     facts["waiting"] = NO_LIMIT
     for i, (generated, limit) in enumerate(running):
-        view.running[i] = (prompt, generated, limit, 0)
+        view.running[i] = (prompt, generated, limit, 0, 0, 0)
     facts["running"] = facts["shown_running"] = len(running)
     facts["free"] = kv_tokens - sum(prompt + generated for generated, _ in running)
     for iteration, (output, limit) in enumerate(ends):

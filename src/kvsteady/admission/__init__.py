@@ -1,6 +1,7 @@
 """What an admission policy sees and answers, wherever it runs."""
 
 from kvsteady.admission.policy import Policy, Setup, ask, decide, decide_of
+from kvsteady.admission.victim import Victim, victim_of
 from kvsteady.admission.view import (
     COMPLETED,
     EVICTED,
@@ -16,10 +17,12 @@ __all__ = [
     "NO_LIMIT",
     "Policy",
     "Setup",
+    "Victim",
     "View",
     "ask",
     "decide",
     "decide_of",
     "new_view",
+    "victim_of",
     "with_room",
 ]

@@ -47,6 +47,11 @@ class Policy(Protocol):
        engine admits fewer where they do not fit. It sees what a live engine can see (`View`), and
        must never answer 0 for good while memory is free and work waits.
 
+    It may also say whom to evict when memory is short: by carrying ``victim``, one of the orders of
+    `Victim` (`kvsteady.policies.WithVictims` gives any policy one). Without it the engine decides
+    as it does on its own. An order is followed by the simulated vLLM, SGLang and paper engines;
+    others, and the exact model for all but its own, refuse it.
+
     The same object then runs in the exact model, in every simulated engine and in real ones.
     Export it from ``kvsteady/policies/__init__.py`` and add it to ``POLICIES`` in
     ``tests/policies/test_policy_laws.py``: one law suite runs over all.

@@ -43,9 +43,21 @@ SEEN = np.dtype(
         ("generated", "i8"),  # output tokens it has, kept ones of an evicted request included
         ("limit", "i8"),  # its max_tokens, or `NO_LIMIT`
         ("output", "i8"),  # tokens it will generate: shown to oracles only, else 0
+        # With a prefix cache, else 0; known where `Policy.sees_running`. KV tokens of it in blocks
+        # that other requests hold as well: they take memory once, and stay when it leaves. Of one
+        # that waits: in blocks that somebody holds, so that it needs none for them.
+        ("shared", "i8"),
+        # Of one that waits: KV tokens found in the cache, shared ones included, which it need not
+        # compute. Those that nobody holds it takes out of the free blocks like others.
+        ("cached", "i8"),
     ]
 )
-"""A request in memory or in the queue."""
+"""A request in memory or in the queue.
+
+Distinct tokens in memory are ``(blocks − free) · block``; what no two requests share of it is the
+sum of ``prompt + generated − shared`` over those who run, and the rest is shared: it is there as
+long as one of its holders is.
+"""
 
 COMPLETED, EVICTED = range(2)
 

@@ -6,7 +6,18 @@ from typing import Protocol
 
 import numpy as np
 
-from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Policy, Setup, ask, new_view, with_room
+from kvsteady.admission import (
+    COMPLETED,
+    EVICTED,
+    NO_LIMIT,
+    Policy,
+    Setup,
+    Victim,
+    ask,
+    new_view,
+    victim_of,
+    with_room,
+)
 from kvsteady.arrays import FloatArray, IntArray
 from kvsteady.errors import InputError
 from kvsteady.model import fluid
@@ -38,9 +49,20 @@ class AskedMachine:
     """An integer machine that asks a policy before each iteration.
 
     The policy is shown every request, so an iteration costs O(running).
+
+    Raises
+    ------
+    InputError
+        The policy has an order of victims other than the model's own, fewest generated first.
     """
 
     def __init__(self, inner: WholeRequests, policy: Policy, system: System) -> None:
+        if victim_of(policy) not in (None, Victim.FEWEST_GENERATED):
+            raise InputError(
+                "the exact model evicts whoever has generated fewest",
+                field="victim",
+                allowed=f"{Victim.FEWEST_GENERATED.value}; or run it on an engine",
+            )
         self.inner = inner
         self._system, self._policy = system, policy
         self._memory = policy.start(Setup(system.kv_tokens, 1, 0, system.workload))

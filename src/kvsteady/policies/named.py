@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from kvsteady.admission import Policy
+from kvsteady.admission import Policy, Victim
 from kvsteady.errors import InputError, shown
 from kvsteady.policies.aimd import Aimd
 from kvsteady.policies.greedy import Greedy
 from kvsteady.policies.kv_watermark import KvWatermark
 from kvsteady.policies.look_ahead import LookAhead
 from kvsteady.policies.max_active import MaxActive
+from kvsteady.policies.nested_wait import NestedWait
 from kvsteady.policies.new_token_ratio import NewTokenRatio
 from kvsteady.policies.no_evict import GuaranteedNoEvict
 from kvsteady.policies.rate_cap import RateCap
 from kvsteady.policies.steady import Steady
 from kvsteady.policies.wait import Wait
+from kvsteady.policies.with_victims import WithVictims
 
 NAMED: dict[str, type[Any]] = {
     "greedy": Greedy,
@@ -27,6 +29,7 @@ NAMED: dict[str, type[Any]] = {
     "rate-cap": RateCap,
     "look-ahead": LookAhead,
     "wait": Wait,
+    "nested-wait": NestedWait,
     "aimd": Aimd,
     "steady": Steady,
 }
@@ -34,6 +37,8 @@ NAMED: dict[str, type[Any]] = {
 
 def policy_of(text: str) -> Policy:
     """Make a policy from its name and options, ``name`` or ``name:option=number,…``.
+
+    Each also takes ``victim=ORDER``: whom to evict when memory is short, by `Victim`'s values.
 
     Raises
     ------
@@ -46,9 +51,13 @@ def policy_of(text: str) -> Policy:
         raise InputError(f"no policy {shown(name)}", field="policy", allowed=", ".join(NAMED))
     known = [field.name for field in fields(kind)]
     values: dict[str, float] = {}
+    victim: Victim | None = None
     for pair in filter(None, (part.strip() for part in rest.split(","))):
         option, equals, given = (part.strip() for part in pair.partition("="))
         option = option.replace("-", "_")
+        if equals and option == "victim":
+            victim = _victim(given)
+            continue
         if not equals or option not in known:
             raise InputError(
                 f"{name} has no option {shown(pair)}",
@@ -63,4 +72,14 @@ def policy_of(text: str) -> Policy:
             ) from None
         values[option] = int(number) if number.is_integer() else number
     policy: Policy = kind(**values)
-    return policy
+    return policy if victim is None else WithVictims(policy, victim)
+
+
+def _victim(given: str) -> Victim:
+    try:
+        return Victim(given)
+    except ValueError:
+        allowed = ", ".join(each.value for each in Victim)
+        raise InputError(
+            f"no order {shown(given)}", field="policy.victim", allowed=allowed
+        ) from None

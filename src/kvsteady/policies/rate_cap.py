@@ -14,6 +14,7 @@ from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError, shown
 from kvsteady.model.admission import Pace
 from kvsteady.model.system import System
+from kvsteady.policies.ticking import ticks_since
 from kvsteady.theory.caps import rate_caps
 
 _CREDIT, _ADMITTED, _NOW, _TICKS = range(4)
@@ -34,6 +35,9 @@ class RateCap:
     rate
         Requests per iteration; None takes ``x*`` in the fluid model and `RateCaps.steady` for
         whole requests, both from the workload.
+    z
+        Standard deviations of memory that a rate from the workload leaves free where lengths are
+        random: the square-root margin, ``x W + z √(x V) = M`` (`rate_caps`).
     per_second
         Requests per second in its stead, where iterations have times.
 
@@ -45,6 +49,7 @@ class RateCap:
 
     rate: float | None = None
     per_second: float | None = None
+    z: float = 2.0
 
     sees_running = False
     oracle = False
@@ -58,6 +63,8 @@ class RateCap:
                 )
         if self.rate is not None and self.per_second is not None:
             raise InputError("given beside rate", field="per_second", allowed="one of the two")
+        if not (math.isfinite(self.z) and self.z >= 0):
+            raise InputError(f"{shown(self.z)} is out of range", field="z", allowed="0 or more")
 
     def pace(self, system: System, *, whole_requests: bool) -> Pace:
         """A token bucket that never loses the fraction of a request."""
@@ -67,7 +74,7 @@ class RateCap:
             )
         rate = self.rate
         if rate is None:
-            caps = rate_caps(system)
+            caps = rate_caps(system, z=self.z)
             rate = caps.steady if whole_requests else caps.fluid
         return Pace(rate, rate + 1 if whole_requests else rate)
 
@@ -78,17 +85,15 @@ class RateCap:
             if setup.workload is None:
                 raise InputError("needs a law of lengths", field="rate", allowed="a number")
             system = System(setup.workload, setup.kv_tokens, setup.block_size)
-            rate = rate_caps(system).steady
+            rate = rate_caps(system, z=self.z).steady
         return _State(np.zeros(4), rate, self.per_second is not None)
 
 
 @decide_of(_State)
 def _decide(state: _State, view: Any) -> Any:
     facts, memo = view.facts, state.memo
-    ticks = facts.ticks - memo[_TICKS]
+    ticks = ticks_since(facts, memo[_TICKS])
     memo[_TICKS] = facts.ticks
-    if facts.running == 0:  # nobody's token marks the time
-        ticks = max(ticks, 1.0)
     refill = state.rate
     if not state.by_clock:
         refill *= ticks

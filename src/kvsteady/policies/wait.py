@@ -1,5 +1,6 @@
 """Admit in batches of the fluid equilibrium's size, once so many wait."""
-# mypy: disallow-untyped-decorators=false
+# mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
+# mypy: disallow-untyped-calls=false, check-untyped-defs=false
 # (kernels: numba compiles each function for the types it is called with)
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import numpy as np
 
 from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError
+from kvsteady.kernels import kernel
 from kvsteady.model.system import System
+from kvsteady.policies.ticking import ticks_since
 from kvsteady.theory.caps import rate_caps
 from kvsteady.workload.ranges import whole_number
 
@@ -64,22 +67,36 @@ class Wait:
         return _State(np.zeros(3), batch, rate)
 
 
-@decide_of(_State)
-def _decide(state: _State, view: Any) -> Any:
-    facts, memo = view.facts, state.memo
-    ticks = facts.ticks - memo[_TICKS]
+@kernel
+def accumulated(facts, memo, rate, batch):
+    """``batch`` where so many wait and the rate allows for them, else 0.
+
+    ``memo`` holds the allowance, how long the head has waited, and `FACTS.ticks` of the last time.
+    """
+    ticks = ticks_since(facts, memo[_TICKS])
     memo[_TICKS] = facts.ticks
-    if facts.running == 0:  # nobody's token marks the time
-        ticks = max(ticks, 1.0)
-    memo[_CREDIT] = min(memo[_CREDIT] + state.rate * ticks, state.batch + state.rate)
+    memo[_CREDIT] = min(memo[_CREDIT] + rate * ticks, batch + rate)
     if facts.waiting == 0:
         memo[_WAITED] = 0.0
         return 0
     memo[_WAITED] += ticks
-    if memo[_CREDIT] < state.batch:
+    if memo[_CREDIT] < batch:
         return 0
-    if facts.waiting < state.batch and memo[_WAITED] * state.rate < state.batch:
+    if facts.waiting < batch and memo[_WAITED] * rate < batch:
         return 0
-    memo[_CREDIT] -= state.batch
+    return batch
+
+
+@kernel
+def spend(memo, requests):
+    """Take admissions from the allowance."""
+    memo[_CREDIT] -= requests
     memo[_WAITED] = 0.0
-    return state.batch
+
+
+@decide_of(_State)
+def _decide(state: _State, view: Any) -> Any:
+    quota = accumulated(view.facts, state.memo, state.rate, state.batch)
+    if quota > 0:
+        spend(state.memo, quota)
+    return quota

@@ -22,6 +22,19 @@ def hits(memory: Any, s: Any, slot: int) -> int:
     raise NotImplementedError
 
 
+def shared(memory: Any, s: Any, slot: int) -> int:
+    """KV tokens of a request in blocks that others hold too; of a waiting one, that anybody holds.
+
+    Looking must not change what is decided. Memories without content have none.
+    """
+    raise NotImplementedError
+
+
+def cached(memory: Any, s: Any, slot: int) -> int:
+    """KV tokens of a waiting request in the cache, as `hits`; looking changes no decision."""
+    raise NotImplementedError
+
+
 def fits(memory: Any, s: Any, slot: int, tokens: int, spare: int) -> bool:
     """Whether a request can hold ``tokens`` KV tokens and leave ``spare`` blocks free."""
     raise NotImplementedError
@@ -61,6 +74,10 @@ def ordered(memory: Any) -> bool:
     raise NotImplementedError
 
 
+def _none(memory: Any, s: Any, slot: int) -> int:
+    return 0
+
+
 def _no_matter(memory: Any, s: Any) -> None:
     return
 
@@ -72,6 +89,8 @@ def _no(memory: Any) -> bool:
 schedule_of = Door(schedule).of
 left_of = Door(left).of
 hits_of = Door(hits).of
+shared_of = Door(shared, _none).of
+cached_of = Door(cached, _none).of
 fits_of = Door(fits).of
 hold_of = Door(hold).of
 hold_tick_of = Door(hold_tick).of

@@ -22,6 +22,9 @@ class Engine(Protocol):
     4. a function ``(engine, s, slot)`` decorated with ``@left_of(TheHabits)``: a request is about
        to leave because it completed. Often it does nothing.
 
+    Where it asks `victims.victim` whom to evict, a class attribute ``takes_victims = True`` says
+    that policies may carry an order of victims.
+
     The law suite in ``tests/simulate/test_laws.py`` runs over every engine in `ENGINES`.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kvsteady.admission import Policy, Setup
+from kvsteady.admission import Policy, Setup, victim_of
 from kvsteady.errors import KvsteadyError
 from kvsteady.model.admission import UNLIMITED, Pace
 from kvsteady.model.system import Eviction
@@ -19,6 +19,7 @@ from kvsteady.simulate.loop import advance
 from kvsteady.simulate.regulating import NO_POLICY, shows, view_of
 from kvsteady.simulate.state import more_slots, new_state, set_pace
 from kvsteady.simulate.times.protocol import IterationTime
+from kvsteady.simulate.victims import victim_code
 from kvsteady.workload.law import Workload
 
 Sink = Callable[[Any], None]
@@ -139,7 +140,14 @@ class Machine:
         return int(self.state.requests.size)
 
     def adopt(self, policy: Policy) -> None:
-        """Ask this policy from the next iteration on; it knows nothing of those before."""
+        """Ask this policy from the next iteration on; it knows nothing of those before.
+
+        Raises
+        ------
+        InputError
+            It has an order of victims, and the engine has a rule of its own only.
+        """
+        self.clock["victim"] = victim_code(victim_of(policy), self.engine)
         self.policy = policy.start(self._setup)
         self.clock["shows"] = shows(policy)
         self.clock["rate"] = 0  # the policy refills the allowance

@@ -35,6 +35,8 @@ def admit(s, slot, computed):
     append(s, RUNNING, slot)
     clock.credit -= UNIT
     clock.admitted += 1
+    r.entered = clock.entries
+    clock.entries += 1
     if r.scheduled < 0:
         r.scheduled = clock.now
         r.hit = computed

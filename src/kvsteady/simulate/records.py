@@ -68,6 +68,7 @@ REQUEST = np.dtype(
         ("first_token", "f8"),  # -1 before it
         ("last_token", "f8"),
         ("preemptions", "i8"),
+        ("entered", "i8"),  # admissions before its last one
         ("lost", "i8"),  # KV tokens thrown out at its last eviction, not computed again yet
         ("recomputed", "i8"),
         ("hit", "i8"),  # prompt tokens found in the prefix cache at its first admission
@@ -158,6 +159,8 @@ CLOCK = np.dtype(
         ("credit", "i8"),
         ("shows", "i8"),  # what the admission policy is shown (`regulating`); 0: none is asked
         ("gone", "i8"),  # filled part of `State.gone`
+        ("victim", "i8"),  # whom to evict (`victims`); 0: as the engine decides
+        ("entries", "i8"),  # admissions, this iteration's included
         # input and output
         ("cursor", "i8"),  # next row of the inbox
         ("rows", "i8"),

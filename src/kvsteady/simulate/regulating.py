@@ -11,6 +11,7 @@ from kvsteady.admission import NO_LIMIT, Policy, View, decide, decide_of, new_vi
 from kvsteady.kernels import kernel
 from kvsteady.model.integer import UNIT
 from kvsteady.simulate.decoding import generated
+from kvsteady.simulate.doors import cached, shared
 from kvsteady.simulate.records import NONE
 from kvsteady.simulate.state import RUNNING, State
 from kvsteady.simulate.state import WAITING as QUEUE
@@ -45,7 +46,7 @@ def view_of(state: State) -> View:
 
 
 @kernel
-def regulate(policy, view, s):
+def regulate(policy, memory, view, s):
     """Let the policy say how many may be admitted in this iteration."""
     clock = s.clock
     if clock.shows == 0:
@@ -60,8 +61,8 @@ def regulate(policy, view, s):
     facts.unwritten, facts.late = clock.unwritten, clock.late
     facts.shown_running = 0
     if clock.shows & _SHOWS_RUNNING:
-        facts.shown_running = _show(s, RUNNING, view.running)
-    facts.shown_waiting = _show(s, QUEUE, view.waiting)
+        facts.shown_running = _show(memory, s, RUNNING, view.running)
+    facts.shown_waiting = _show(memory, s, QUEUE, view.waiting)
     facts.shown_gone = clock.gone
     quota = decide(policy, view)
     clock.gone = 0
@@ -69,15 +70,18 @@ def regulate(policy, view, s):
 
 
 @kernel
-def _show(s, name, rows):
+def _show(memory, s, name, rows):
     """Fill ``rows`` with a list's requests, as many as there is room for; returns how many."""
     slot, many = s.lists[name].first, 0
     oracle = s.clock.shows & _SHOWS_OUTPUT
+    content = s.clock.shows & _SHOWS_RUNNING
     while slot != NONE and many < rows.size:
         r, row = s.requests[slot], rows[many]
         row.prompt, row.limit = r.prompt, r.limit
         row.generated = generated(s, slot)
         row.output = r.output if oracle else 0
+        row.shared = shared(memory, s, slot) if content else 0
+        row.cached = cached(memory, s, slot) if content and name == QUEUE else 0
         many += 1
         slot = r.after
     return many

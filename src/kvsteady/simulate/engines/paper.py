@@ -21,6 +21,7 @@ from kvsteady.simulate.lists import prepend
 from kvsteady.simulate.moves import evict, give_back, may_admit, swap_in
 from kvsteady.simulate.records import NONE
 from kvsteady.simulate.state import RESTART, RUNNING, WAITING
+from kvsteady.simulate.victims import victim
 from kvsteady.workload.ranges import whole_number
 
 
@@ -33,6 +34,8 @@ class Paper:
     """Theory's engine. ``block_size`` 1 is the paper's; others round each request up."""
 
     block_size: int = 1
+
+    takes_victims = True
 
     def __post_init__(self) -> None:
         whole_number(self.block_size, "block_size", 1, 65_536)
@@ -61,7 +64,7 @@ class Paper:
 def _schedule(engine, memory, s):
     # Evict the youngest until everyone else can grow by a token.
     while crossings(s) > s.clock.free:
-        youngest = s.lists[RUNNING].last
+        youngest = victim(memory, s, s.lists[RUNNING].last, True)
         evict(memory, s, youngest, RUNNING)
         if s.clock.backlog > 0 and s.clock.eviction == RESTART:
             give_back(s, youngest)

@@ -77,6 +77,8 @@ class Sglang:
     init_new_token_ratio: float = 0.7
     disable_radix_cache: bool = False
 
+    takes_victims = True
+
     def __post_init__(self) -> None:
         whole_number(self.page_size, "page_size", 1, 65_536)
         whole_number(self.max_running_requests, "max_running_requests", 1, _MOST)

@@ -15,6 +15,7 @@ from kvsteady.simulate.moves import evict
 from kvsteady.simulate.radix.doors import make_room, reorder
 from kvsteady.simulate.records import DECODING, NONE, REJECTED
 from kvsteady.simulate.state import RUNNING, WAITING
+from kvsteady.simulate.victims import victim
 
 # Tokens per request that the measured ratio adds (SGLANG_RETRACT_DECODE_STEPS).
 _STEPS = 20
@@ -40,7 +41,7 @@ def retract(engine, memory, s):
     first = True
     while clock.decoding > 1 and (first or not tick_fits(memory, s)):
         first = False
-        slot = _last_decoding(s)
+        slot = victim(memory, s, _last_decoding(s), False)
         count_out(engine, s, slot)
         evict(memory, s, slot, RUNNING)
         append(s, WAITING, slot)

@@ -78,6 +78,8 @@ class Vllm:
     async_scheduling: bool = True
     version: Literal["0.32.0", "0.33.0"] = "0.32.0"
 
+    takes_victims = True
+
     def __post_init__(self) -> None:
         whole_number(self.block_size, "block_size", 1, 65_536)
         whole_number(self.max_num_seqs, "max_num_seqs", 1, _MOST)

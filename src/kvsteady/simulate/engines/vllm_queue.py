@@ -1,4 +1,4 @@
-"""vLLM's queue under ``policy="priority"``, by priority and arrival, and whom it preempts first."""
+"""vLLM's queue under ``policy="priority"``, by priority and arrival, and whom vLLM preempts."""
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
 # (kernels: numba compiles each function for the types it is called with)
@@ -9,6 +9,7 @@ from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.lists import insert_after, prepend, unlink
 from kvsteady.simulate.records import NONE
 from kvsteady.simulate.state import RUNNING, WAITING
+from kvsteady.simulate.victims import victim
 
 
 @kernel
@@ -61,6 +62,18 @@ def put_back(s, slot, by_priority):
         _insert(s, slot, s.lists[WAITING].last)
     else:
         prepend(s, WAITING, slot)
+
+
+@kernel
+def preempted_next(engine, memory, s, slot):
+    """Find who is preempted so that ``slot`` gets a block, and whether it had its turn before."""
+    if s.clock.victim > 0:
+        chosen = victim(memory, s, s.lists[RUNNING].last, True)
+        at = s.lists[RUNNING].first
+        while at != chosen and at != slot:
+            at = s.requests[at].after
+        return chosen, at == chosen and chosen != slot
+    return worst(s, slot) if engine.priority else (s.lists[RUNNING].last, False)
 
 
 @kernel

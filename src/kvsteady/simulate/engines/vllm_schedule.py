@@ -26,7 +26,7 @@ from kvsteady.simulate.doors import (
     ordered,
     schedule_of,
 )
-from kvsteady.simulate.engines.vllm_queue import put_back, put_in_order, worst
+from kvsteady.simulate.engines.vllm_queue import preempted_next, put_back, put_in_order
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.moves import admit, evict, go_on, hold_back, may_admit, prefill
 from kvsteady.simulate.records import DECODING, HELD, LEAVING, NONE, PREFILLING
@@ -101,7 +101,8 @@ def _make_room(engine, memory, s, longest):
     while True:
         first, ahead = _first_prefill(s)
         blocks, left, lasts = _demand(engine, s, first, ahead, longest)
-        if left < 0 or (engine.priority and blocks > clock.free):
+        by_rank = engine.priority or clock.victim > 0
+        if left < 0 or (by_rank and blocks > clock.free):
             return first, ahead, -1, NONE
         if ordered(memory) and ahead < clock.decoding:
             # Equal content enters a prefix cache in the order of the batch.
@@ -203,7 +204,7 @@ def _walk(engine, memory, s, longest):
         after = held(s, slot) + tokens
         preempted = False
         while not preempted and not fits(memory, s, slot, after, taken):
-            victim, planned = worst(s, slot) if engine.priority else (s.lists[RUNNING].last, False)
+            victim, planned = preempted_next(engine, memory, s, slot)
             if planned and requests[victim].state == DECODING:
                 left += 1
                 if not eager(memory):
@@ -217,7 +218,7 @@ def _walk(engine, memory, s, longest):
             preempted = victim == slot
         if preempted:
             slot = following
-            if engine.persistent:
+            if engine.persistent or s.clock.victim > 0:
                 continue
             break
         left -= tokens

@@ -88,6 +88,20 @@ def look_up(pool, s, slot):
 
 
 @kernel
+def held_by_others(pool, seat):
+    """Blocks of a seat that other seats hold too."""
+    blocks = 0
+    for i in range(pool.seats[seat].pieces):
+        at, left = pool.table[seat, i].at, pool.table[seat, i].blocks
+        while left > 0:  # it may have been cut since
+            piece = pool.pieces[at]
+            left -= piece.count
+            blocks += piece.count if piece.users > 1 else 0
+            at = piece.rest
+    return blocks
+
+
+@kernel
 def share(pool, s, seat):
     """Hold what was looked up last, which others may hold too."""
     book, pieces, row = pool.book, pool.pieces, pool.seats[seat]

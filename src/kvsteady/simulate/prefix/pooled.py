@@ -13,6 +13,7 @@ from __future__ import annotations
 from kvsteady.simulate.counted import blocks_for, blocks_of
 from kvsteady.simulate.decoding import crossings, generated, held
 from kvsteady.simulate.doors import (
+    cached_of,
     eager_of,
     fits_of,
     hits_of,
@@ -21,11 +22,13 @@ from kvsteady.simulate.doors import (
     ordered_of,
     release_of,
     settle_of,
+    shared_of,
 )
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.prefix.blocks import (
     enter_keys,
     give_back,
+    held_by_others,
     listed,
     look_up,
     share,
@@ -39,6 +42,27 @@ from kvsteady.simulate.records import DECODING, NONE, PREFILLING, WAITING
 def _hits(memory, s, slot):
     look_up(memory, s, slot)
     return memory.book.found * s.clock.block
+
+
+@cached_of(Pooled)
+def _cached(memory, s, slot):
+    r = s.requests[slot]
+    if r.key_count == 0 and r.preemptions == 0:
+        return 0
+    look_up(memory, s, slot)
+    return memory.book.found * s.clock.block
+
+
+@shared_of(Pooled)
+def _shared(memory, s, slot):
+    if memory.book.span == 0:
+        return 0
+    if s.requests[slot].state == WAITING:
+        if s.requests[slot].key_count == 0:
+            return 0
+        look_up(memory, s, slot)
+        return memory.book.in_use * s.clock.block
+    return held_by_others(memory, memory.seat_of[slot]) * s.clock.block
 
 
 @fits_of(Pooled)

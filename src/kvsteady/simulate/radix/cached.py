@@ -13,12 +13,14 @@ from __future__ import annotations
 from kvsteady.simulate.counted import blocks_for, blocks_of
 from kvsteady.simulate.decoding import crossings, generated
 from kvsteady.simulate.doors import (
+    cached_of,
     fits_of,
     hits_of,
     hold_of,
     hold_tick_of,
     release_of,
     settle_of,
+    shared_of,
 )
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.radix.doors import (
@@ -30,7 +32,15 @@ from kvsteady.simulate.radix.doors import (
     reorder_of,
 )
 from kvsteady.simulate.radix.leaves import evict_until
-from kvsteady.simulate.radix.nodes import idle_above, insert, lock, match, unlock
+from kvsteady.simulate.radix.nodes import (
+    idle_above,
+    insert,
+    lock,
+    locked_above,
+    match,
+    peek,
+    unlock,
+)
 from kvsteady.simulate.radix.tree import ROOT, Radix
 from kvsteady.simulate.records import DECODING, NONE, WAITING
 from kvsteady.simulate.state import RUNNING
@@ -49,6 +59,26 @@ def _hits(memory, s, slot):
     book.node = match(memory, s, slot, (r.prompt + r.kept - 1) // s.clock.block)
     book.found_idle = idle_above(memory, book.node)
     return book.found * s.clock.block
+
+
+@cached_of(Radix)
+def _cached(memory, s, slot):
+    r = s.requests[slot]
+    if r.key_count == 0 and r.preemptions == 0:
+        return 0
+    return peek(memory, s, slot, (r.prompt + r.kept - 1) // s.clock.block)[0] * s.clock.block
+
+
+@shared_of(Radix)
+def _shared(memory, s, slot):
+    r = s.requests[slot]
+    if memory.book.span == 0:
+        return 0
+    if r.state != WAITING:
+        return locked_above(memory, memory.seats[slot].node) * s.clock.block
+    if r.key_count == 0:
+        return 0
+    return peek(memory, s, slot, (r.prompt + r.kept - 1) // s.clock.block)[1] * s.clock.block
 
 
 @idle_hits_of(Radix)

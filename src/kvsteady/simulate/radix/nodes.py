@@ -56,6 +56,24 @@ def match(tree, s, slot, upto):
 
 
 @kernel
+def peek(tree, s, slot, upto):
+    """Find as `match` does and leave all as it is: pages found, and of these the locked ones."""
+    nodes, span = tree.nodes, tree.book.span
+    node, found, locked = ROOT, 0, 0
+    while found < upto:
+        child = child_of(tree, node, page_key(s, span, s.requests[slot], found))
+        if child == ROOT:
+            break
+        same = agreed(tree, s, child, slot, upto)
+        found += same
+        locked += same if nodes[child].locks > 0 else 0
+        if same < nodes[child].pages:
+            break
+        node = child
+    return found, locked
+
+
+@kernel
 def insert(tree, s, slot, upto):
     """Put a request's first ``upto`` pages in the tree; returns the node that they end with.
 
@@ -131,6 +149,16 @@ def idle_above(tree, node):
     pages = 0
     while node != ROOT and tree.nodes[node].locks == 0:
         pages += tree.nodes[node].pages
+        node = tree.nodes[node].parent
+    return pages
+
+
+@kernel
+def locked_above(tree, node):
+    """Pages of a node and those above it that more than one request has locked."""
+    pages = 0
+    while node != ROOT:
+        pages += tree.nodes[node].pages if tree.nodes[node].locks > 1 else 0
         node = tree.nodes[node].parent
     return pages
 
