@@ -167,13 +167,13 @@ def _coming(
         now += draw.expovariate(rate) if draw.random() < 0.9 else 0
 
 
-def feed_of(case: Case) -> Feed:
+def feed_of(case: Case, slack: int = 0) -> Feed:
     rows = arrivals(len(case.arrivals))
     rows["id"] = np.arange(len(rows))
     for name, field in (("time", "step"), ("prompt", "prompt"), ("output", "output")):
         rows[name] = [getattr(arrival, field) for arrival in case.arrivals]
     rows["priority"] = [arrival.priority for arrival in case.arrivals]
-    rows["limit"] = rows["output"]
+    rows["limit"] = rows["output"] + slack
     shared: dict[str, Any] = {}
     if case.prefix_caching:
         keys = keys_of(case)
@@ -194,20 +194,20 @@ def feed_of(case: Case) -> Feed:
     )
 
 
-def machine_of(case: Case) -> Machine:
+def machine_of(case: Case, slack: int = 0, **options: Any) -> Machine:
     engine = Vllm(
         block_size=case.block, enable_prefix_caching=case.prefix_caching, **asdict(case.knobs)
     )
-    return Machine(engine, case.blocks * case.block, UnitTime(), feed_of(case))
+    return Machine(engine, case.blocks * case.block, UnitTime(), feed_of(case, slack), **options)
 
 
-def kernel_steps(case: Case, steps: int, *, check: bool = False) -> list[Step]:
+def kernel_steps(case: Case, steps: int, *, check: bool = False, **options: Any) -> list[Step]:
     """What the kernel decides; a second without anybody is an iteration that does nothing."""
-    return list(islice(_steps(case, check), steps))
+    return list(islice(_steps(case, check, **options), steps))
 
 
-def _steps(case: Case, check: bool) -> Iterator[Step]:
-    machine = machine_of(case)
+def _steps(case: Case, check: bool, **options: Any) -> Iterator[Step]:
+    machine = machine_of(case, **options)
     watch = Watch(machine)
     free, done = case.blocks, 0
     while True:

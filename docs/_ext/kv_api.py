@@ -44,12 +44,23 @@ COMMAND = ("kvsteady.cli", "kvsteady.__main__")
 
 @cache
 def tree() -> tuple[ModuleType, ...]:
-    """Every module of kvsteady but the command, imported."""
+    """Every module of kvsteady that can be imported here, but the command."""
     return tuple(
-        importlib.import_module(info.name)
+        module
         for info in pkgutil.walk_packages(kvsteady.__path__, "kvsteady.")
         if not info.name.startswith(COMMAND)
+        if (module := imported(info.name)) is not None
     )
+
+
+def imported(name: str) -> ModuleType | None:
+    """A module; None where it is a plug-in whose engine is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if name.startswith("kvsteady.plugins.") and not str(error.name).startswith("kvsteady"):
+            return None
+        raise
 
 
 @cache

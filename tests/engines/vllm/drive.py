@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
+from kvsteady.plugins.vllm import SteadyScheduler
 from reference.engines.vllm import Arrival, Knobs, Step
 from vllm_runs import Case
 
 logging.getLogger("vllm").setLevel(logging.ERROR)  # it advises block sizes for a CPU's sake
 MAX_MODEL_LEN = 4096
+STOP = 1023  # a token that ends a request before its max_tokens
 MODEL = {  # what the configuration classes read; no weights are ever made
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -53,18 +55,33 @@ class Driver:
 
     `step()` is one iteration. With asynchronous scheduling the engine schedules an iteration before
     it hears what the one before has sampled; `finished` then is what that one completed.
+    ``kvsteady`` are the plug-in's settings; without, the scheduler is vLLM's own. ``slack`` is how
+    far max_tokens lies beyond the outputs.
     """
 
     def __init__(
-        self, folder: Path, knobs: Knobs, blocks: int, block: int, *, prefix_caching: bool = False
+        self,
+        folder: Path,
+        knobs: Knobs,
+        blocks: int,
+        block: int,
+        *,
+        prefix_caching: bool = False,
+        kvsteady: Mapping[str, Any] | None = None,
+        slack: int = 0,
     ) -> None:
-        self.knobs, self.block = knobs, block
+        self.knobs, self.block, self.slack = knobs, block, slack
         (folder / "config.json").write_text(json.dumps(MODEL))
         config = self.config(str(folder), prefix_caching)
+        # On a CPU vLLM schedules synchronously; its asynchronous scheduler needs no GPU either.
+        config.scheduler_config.async_scheduling = knobs.async_scheduling
         count = blocks + 1  # block 0 is vLLM's null block
         config.cache_config.num_gpu_blocks = count
         spec = FullAttentionSpec(block_size=block, num_kv_heads=1, head_size=1, dtype=torch.float32)
-        scheduler = AsyncScheduler if knobs.async_scheduling else Scheduler
+        scheduler: Any = AsyncScheduler if knobs.async_scheduling else Scheduler
+        if kvsteady is not None:
+            scheduler = SteadyScheduler
+            config.additional_config = {"kvsteady": dict(kvsteady)}
         self.scheduler = scheduler(
             vllm_config=config,
             kv_cache_config=KVCacheConfig(
@@ -126,7 +143,11 @@ class Driver:
             Request(
                 request_id=f"{number:08d}",  # of equal priority and arrival, the smaller goes first
                 prompt_token_ids=prompt,
-                sampling_params=SamplingParams(max_tokens=arrival.output, ignore_eos=True),
+                sampling_params=SamplingParams(
+                    max_tokens=arrival.output + self.slack,
+                    ignore_eos=True,
+                    stop_token_ids=[STOP] if self.slack else None,
+                ),
                 pooling_params=None,
                 arrival_time=float(arrival.step),
                 priority=arrival.priority,
@@ -174,12 +195,25 @@ class Driver:
         arrival = self.arrivals[int(name)]
         # Scheduled asynchronously, its token before this one may still be on the way.
         place = request.num_tokens + max(request.num_output_placeholders - 1, 0)
+        if self.slack and place == arrival.prompt + arrival.output - 1:
+            return [STOP]
         return [arrival.token_ids[place] if arrival.token_ids else 1]
 
 
-def drive(folder: Path, case: Case, steps: int) -> Iterator[Step]:
+def driver_of(folder: Path, case: Case, **options: Any) -> Driver:
+    """The engine of a case, nobody there yet."""
+    return Driver(
+        folder, case.knobs, case.blocks, case.block, prefix_caching=case.prefix_caching, **options
+    )
+
+
+def drive(folder: Path, case: Case, steps: int, **options: Any) -> Iterator[Step]:
     """The iterations of a run."""
-    driver = Driver(folder, case.knobs, case.blocks, case.block, prefix_caching=case.prefix_caching)
+    yield from driven(driver_of(folder, case, **options), case, steps)
+
+
+def driven(driver: Driver, case: Case, steps: int) -> Iterator[Step]:
+    """The same of an engine that is there."""
     coming = deque(case.arrivals)
     for step in range(steps):
         while coming and coming[0].step <= step:

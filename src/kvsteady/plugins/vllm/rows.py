@@ -1,0 +1,224 @@
+"""vLLM's requests as the rows that a policy sees, kept up to date by what changes.
+
+To read a thousand requests anew in each iteration would cost as much as a policy. Here those who
+came and went are written, and everybody else gains a token in one go; where that does not explain
+what vLLM did, the rows are read anew.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from kvsteady.admission import NO_LIMIT, View
+from kvsteady.admission.view import SEEN
+
+# Read anew now and then, whatever happened: a guard that costs next to nothing.
+_ANEW_EVERY = 512
+# What no engine knows of a request (its output), or is not looked up.
+_REST = (0,) * (len(SEEN.names or ()) - 3)
+
+
+def seen(request: Any, longest: int) -> tuple[int, ...]:
+    """One request as a `SEEN` row; tokens that are being computed count as generated.
+
+    ``longest`` is vLLM's max_model_len, at which a request ends whatever its max_tokens.
+    """
+    prompt = request.num_prompt_tokens
+    limit = min(request.max_tokens, max(longest - prompt, 1), NO_LIMIT)
+    generated = request.num_output_tokens + request.num_output_placeholders
+    return prompt, min(generated, limit), limit, *_REST
+
+
+class RunningRows:
+    """Rows of those who run, in the order of admission.
+
+    Requests get numbers as they are admitted, so that those of who runs are sorted, and a row is
+    found by its request's number.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._number: dict[str, int] = {}
+        self._numbers = np.zeros(0, dtype=np.int64)  # by row
+        self._count = 0
+        self._next = 0
+        self._age = _ANEW_EVERY
+        # Since the last `fill`: who came; who left, of them so many before the others gained a
+        # token; how many gained one, and who could not.
+        self._came: list[Any] = []
+        self._left: list[int] = []
+        self._left_before = 0
+        self._gained: int | None = None
+        self._prefilling: list[str] = []
+
+    def came(self, request: Any) -> None:
+        """Take down that a request was admitted."""
+        self._number[request.request_id] = self._next
+        self._next += 1
+        self._came.append(request)
+
+    def left(self, request: Any) -> None:
+        """Take down that a request left, if it was here."""
+        number = self._number.pop(request.request_id, None)
+        if number is not None:
+            self._left.append(number)
+
+    def gained(self, many: int, prefilling: Iterable[str]) -> None:
+        """Take down that so many gained a token: all but those in a prefill, it should be."""
+        if self._gained is not None:
+            self.distrust()
+        self._gained, self._prefilling = many, list(prefilling)
+        self._left_before = len(self._left)
+
+    def distrust(self) -> None:
+        """Read everything anew next time."""
+        self._age = _ANEW_EVERY
+
+    def fill(self, view: View, running: Sequence[Any]) -> None:
+        """Bring ``view.running`` up to date with vLLM's list, which it has room for."""
+        rows = view.running
+        if self._numbers.size < rows.size:
+            self._numbers = np.resize(self._numbers, rows.size)
+        self._age += 1
+        if self._age >= _ANEW_EVERY or not self._follow(rows, running):
+            self._read(rows, running)
+
+    def _follow(self, rows: Any, running: Sequence[Any]) -> bool:
+        """Write what changed; False where that does not explain what is there."""
+        count, came = self._count, len(self._came)
+        if count + came > rows.size:
+            return False
+        if self._gained is not None and not self._add_tokens(rows, came):
+            return False
+        if came:
+            for at, request in enumerate(self._came, count):
+                rows[at] = seen(request, self._longest)
+            self._count = count + came
+            self._numbers[count : self._count] = np.arange(self._next - came, self._next)
+            self._came.clear()
+        if self._left:
+            self._close_up(rows)
+        if self._count != len(running):
+            return False
+        last = self._number.get(running[-1].request_id) if running else None
+        return not running or last == self._numbers[self._count - 1]
+
+    def _places(self, numbers: Sequence[int]) -> Any:
+        return np.searchsorted(self._numbers[: self._count], np.sort(numbers))
+
+    def _add_tokens(self, rows: Any, came: int) -> bool:
+        """A token for everybody who was here, but for who has all, left before or prefills."""
+        expected, self._gained = self._gained, None
+        generated = rows["generated"][: self._count]
+        gain = generated < rows["limit"][: self._count]
+        still = [self._number[name] for name in self._prefilling if name in self._number]
+        before = [number for number in still if number < self._next - came]
+        without = before + self._left[: self._left_before]
+        if without:
+            gain[self._places(without)] = False
+        generated += gain
+        # Those who came are read with the token that they gained.
+        return int(np.count_nonzero(gain)) + came - (len(still) - len(before)) == expected
+
+    def _close_up(self, rows: Any) -> None:
+        keep = np.ones(self._count, dtype=bool)
+        keep[self._places(self._left)] = False
+        self._left.clear()
+        count = int(np.count_nonzero(keep))
+        rows[:count] = rows[: self._count][keep]
+        self._numbers[:count] = self._numbers[: self._count][keep]
+        self._count = count
+
+    def _read(self, rows: Any, running: Sequence[Any]) -> None:
+        self._came.clear()
+        self._left.clear()
+        self._gained, self._age = None, 0
+        self._count = self._next = len(running)
+        self._number = {request.request_id: i for i, request in enumerate(running)}
+        self._numbers[: self._count] = np.arange(self._count)
+        for i, request in enumerate(running):
+            rows[i] = seen(request, self._longest)
+
+
+class WaitingRows:
+    """Rows of the queue's head, as many as a policy is shown.
+
+    vLLM's queue is a deque or, by priority, a heap. A heap is kept sorted beside it.
+    """
+
+    def __init__(self, longest: int, *, by_priority: bool) -> None:
+        self._longest = longest
+        self._by_priority = by_priority
+        self._order: list[Any] = []  # by priority: the whole queue, sorted
+        self._shown: list[Any] = []
+
+    def came(self, request: Any, *, first: bool, rows: Any) -> None:
+        """Take down that a request was put into the queue, at its head or where it belongs."""
+        if self._by_priority:
+            insort(self._order, request)
+            place = bisect_left(self._order, request)
+        elif first:
+            place = 0
+        else:
+            return  # the tail is looked at anyway
+        if place > len(self._shown) or place >= rows.size:
+            return
+        if len(self._shown) == rows.size:
+            self._shown.pop()
+        last = len(self._shown)
+        rows[place + 1 : last + 1] = rows[place:last].copy()
+        rows[place] = seen(request, self._longest)
+        self._shown.insert(place, request)
+
+    def left(self, request: Any) -> None:
+        """Take down that a request left the queue otherwise than from its head."""
+        if not self._by_priority:
+            return
+        place = bisect_left(self._order, request)
+        if place < len(self._order) and self._order[place] is request:
+            del self._order[place]
+
+    def admitted(self, requests: Sequence[Any], rows: Any) -> None:
+        """Take down who was admitted, from the head on."""
+        many = len(requests)
+        if self._by_priority:
+            for request in requests:
+                self.left(request)
+        if self._shown[:many] != list(requests):
+            self._shown.clear()  # some were passed over
+            return
+        rest = len(self._shown) - many
+        rows[:rest] = rows[many : many + rest].copy()
+        del self._shown[:many]
+
+    def fill(self, view: View, queue: Any) -> int:
+        """Bring ``view.waiting`` up to date with vLLM's queue; returns how many are shown."""
+        rows = view.waiting
+        line = self._line(queue)
+        many = min(len(line), rows.size)
+        have = len(self._shown)
+        kept = 0 < have <= many and line[0] is self._shown[0] and line[have - 1] is self._shown[-1]
+        if not kept:
+            self._shown.clear()
+            have = 0
+        if have < many:
+            more = list(islice(line, have, many))
+            for at, request in enumerate(more, have):
+                rows[at] = seen(request, self._longest)
+            self._shown += more
+        return many
+
+    def _line(self, queue: Any) -> Any:
+        if not self._by_priority:
+            return queue
+        if len(self._order) != len(queue) or (
+            self._order and self._order[0] is not queue.peek_request()
+        ):
+            self._order = list(queue)
+            self._shown.clear()
+        return self._order
