@@ -154,7 +154,8 @@ class Driver:
         s.disaggregation_mode = DisaggregationMode.NULL
         s.spec_algorithm = SpeculativeAlgorithm.from_string(None)
         s.max_new_tokens_limit = s.sliding_window_size = s.truncation_align_size = None
-        s.kv_shard_widening = 1
+        s.kv_shard_widening = s.tp_size = 1
+        s.is_generation = True
         s.priority_scheduling_preemption_threshold = s.max_prefill_bs = 0
         s.processed_tokens_counter = s.forward_ct = 0
         for option in (
@@ -174,6 +175,8 @@ class Driver:
             "enable_hisparse",
             "enable_priority_preemption",
             "enable_priority_scheduling",
+            "enable_pdmux",
+            "is_hybrid_ssm",
             "is_hybrid_swa",
             "enable_lora",
             "enable_hicache_storage",

@@ -1,0 +1,78 @@
+"""SGLang's `PrefillAdder` with a policy's limit, and without its reservation for running requests.
+
+Nothing of SGLang's is copied: what is overridden answers for itself, or asks the original.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def regulated_adder(original: type, guard: Any) -> type:
+    """A subclass of SGLang's adder that keeps to a guard's ``quota``.
+
+    ``guard`` has ``quota``, requests that may be admitted in this pass; ``reserves``, whether
+    SGLang's own reservation holds; and ``may_preempt``, whether a full batch may still trade a
+    running request for one of higher priority.
+    """
+    result: type = type("RegulatedPrefillAdder", (_Regulated, original), {"guard": guard})
+    return result
+
+
+class _Regulated:
+    guard: Any
+    can_run_list: list[Any]
+    req_states: Any
+    running_batch: Any
+    _adding = False
+    _continued = 0  # 1 where a chunked prefill goes on, which is no admission
+
+    def budget_state(self) -> Any:
+        """The engine's verdict; beyond the quota, "other reasons to stop" for who comes next.
+
+        Not "no token": that would set the sticky ``batch_is_full``, and shut the door until
+        somebody leaves.
+        """
+        if not self._adding and self._is_spent():
+            return _other()
+        return super().budget_state()  # type: ignore[misc]
+
+    def add_one_req(self, req: Any, *args: Any, **named: Any) -> Any:
+        """The engine's own; it asks for the verdict on the budget that it left behind."""
+        self._adding = True
+        try:
+            return super().add_one_req(req, *args, **named)  # type: ignore[misc]
+        finally:
+            self._adding = False
+
+    def add_one_req_ignore_eos(self, req: Any) -> Any:
+        """The engine's own, which forecasts all who run with nothing to spare: here, only ``req``.
+
+        The policy made the forecast.
+        """
+        if not self.guard.reserves:
+            self.req_states = []
+        return super().add_one_req_ignore_eos(req)  # type: ignore[misc]
+
+    def add_chunked_req(self, req: Any) -> Any:
+        """The engine's own; a prefill that was begun is not held up."""
+        rest = super().add_chunked_req(req)  # type: ignore[misc]
+        self._continued = len(self.can_run_list)
+        return rest
+
+    def _get_running_request_total_token_offset(self, req: Any) -> Any:
+        """What is reserved for a running request: nothing, in place of a share of its max_tokens."""
+        if not self.guard.reserves:
+            return 0
+        return super()._get_running_request_total_token_offset(req)  # type: ignore[misc]
+
+    def _is_spent(self) -> bool:
+        if len(self.can_run_list) - self._continued < self.guard.quota:
+            return False
+        return not self.guard.may_preempt(self.running_batch, len(self.can_run_list))
+
+
+def _other() -> Any:
+    from sglang.srt.managers.schedule_policy import AddReqResult
+
+    return AddReqResult.OTHER

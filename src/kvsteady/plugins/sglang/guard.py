@@ -1,0 +1,233 @@
+"""A regulator around one SGLang scheduler."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Final
+
+from kvsteady.admission import COMPLETED, EVICTED, Setup
+from kvsteady.extras import MissingExtraError
+from kvsteady.plugins.metrics import Metrics
+from kvsteady.plugins.regulator import Regulator
+from kvsteady.plugins.settings import Settings
+from kvsteady.plugins.sglang.adder import regulated_adder
+from kvsteady.plugins.sglang.head import Head
+from kvsteady.plugins.sglang.residents import Residents
+from kvsteady.plugins.sglang.supported import rank_of
+
+LOG: Final = logging.getLogger("kvsteady.plugins")
+
+# In shadow mode a line is written every so many iterations.
+_TOLD_EVERY: Final = 2000
+_NO_LIMIT: Final = 2**31
+
+
+class Guard:
+    """What the hooks call, once each per iteration: `ask`, `adder`, `settle`.
+
+    Every tensor-parallel rank runs a scheduler of its own, and all have to decide alike. They do:
+    what is decided follows from counts, which ranks have in common, and from no clock.
+
+    Parameters
+    ----------
+    scheduler
+        SGLang's.
+    settings
+        As given in the environment.
+
+    Raises
+    ------
+    InputError
+        The policy cannot start.
+    ValueError
+        The policy goes by the second, and there are several ranks.
+    """
+
+    def __init__(self, scheduler: Any, settings: Settings) -> None:
+        self._scheduler = scheduler
+        self._alone = scheduler.tp_size == 1
+        setup = Setup(scheduler.max_total_num_tokens, scheduler.page_size, 1)
+        clock = time.perf_counter if self._alone else _still
+        self.regulator = Regulator(settings, setup, clock=clock)
+        if not self._alone and getattr(self.regulator.policy, "per_second", None) is not None:
+            raise ValueError(
+                f"{settings.policy} goes by each rank's own clock, and {scheduler.tp_size} ranks "
+                "have to decide alike"
+            )
+        self.quota = _NO_LIMIT
+        self.reserves = True
+        self._residents = Residents(scheduler.req_to_token_pool.size + 1)
+        self._head = Head()
+        self._batch: Any = None
+        self._asked = self._decoded = self._failed = False
+        self._ticks = self._iteration = 0
+        self._adder: tuple[Any, Any] = (None, None)
+        self._loud = rank_of() == 0
+        self._metrics = self._make_metrics() if self._loud else None
+
+    # -- what the hooks call ------------------------------------------------------------------
+
+    def ask(self, batch: Any) -> bool:
+        """Ask the policy, now that ``batch`` holds all who decode; return whether to skip the
+        prefill, which nobody may enter.
+        """
+        scheduler = self._scheduler
+        self._asked = False
+        self._batch = batch
+        self._take_leave(batch)
+        self.quota, self.reserves = _NO_LIMIT, True
+        if not (batch.reqs or scheduler.waiting_queue or scheduler.chunked_req is not None):
+            return False  # an idle engine spins
+        self._asked = True
+        quota = self.regulator.limit(self._fill)
+        if quota is None:
+            return False
+        # The forecast failed: until a decode goes well, the engine's own reservation holds.
+        self.quota, self.reserves = quota, self._failed
+        return quota == 0 and not (
+            scheduler.chunked_req is not None
+            or scheduler.enable_priority_preemption
+            or scheduler.grammar_manager.has_waiting_grammars()
+        )
+
+    def adder(self, original: type) -> type | None:
+        """The class that admits; None: SGLang's own."""
+        if self.quota == _NO_LIMIT and self.reserves:
+            return None
+        if self._adder[0] is not original:
+            self._adder = (original, regulated_adder(original, self))
+        return self._adder[1]  # type: ignore[no-any-return]
+
+    def settle(self, batch: Any) -> None:
+        """Take down what the engine does: ``batch`` is what it runs next, or None."""
+        ledger, admitted, resumed = self.regulator.ledger, 0, 0
+        self._decoded = False
+        if batch is not None and batch.forward_mode.is_decode():
+            self._decoded = True
+            self._ticks += 1
+            ledger.decoded += len(batch.reqs)
+        elif batch is not None and batch.forward_mode.is_extend():
+            beside = len(batch.decoding_reqs or ())
+            admitted, resumed = self._residents.admit(batch, len(batch.reqs) - beside, ledger)
+            self._ticks += beside > 0
+            ledger.decoded += beside
+        if self._asked:
+            self._iteration += 1
+            self.regulator.settle(admitted, resumed)
+            self._tell()
+
+    def may_preempt(self, batch: Any, admitted: int) -> bool:
+        """Whether as many run as may, and SGLang's priorities decide who does."""
+        scheduler = self._scheduler
+        if not scheduler.enable_priority_preemption:
+            return False
+        room = scheduler.get_num_allocatable_reqs(len(batch.reqs), running_batch=batch)
+        return bool(admitted >= room)
+
+    def step_aside(self, why: str) -> None:
+        """Ask no more, and let the metrics say so."""
+        self.regulator.step_aside(why)
+        if self._metrics is not None:
+            self._metrics.update()
+
+    # -- what the policy is shown -------------------------------------------------------------
+
+    def _take_leave(self, batch: Any) -> None:
+        """Tell of who left since the last iteration."""
+        regulator, evicted = self.regulator, False
+        ledger = regulator.ledger
+        for req in self._residents.look(batch, self._scheduler.chunked_req):
+            how = COMPLETED
+            if not req.finished():
+                how, evicted = EVICTED, True
+                ledger.evicted += 1
+                self._residents.evict(req)
+            elif type(req.finished_reason).__name__ == "FINISH_ABORT":
+                continue  # says nothing of how long outputs are
+            else:
+                ledger.completed += 1
+            regulator.gone(
+                how,
+                len(req.origin_input_ids),
+                len(req.output_ids),
+                req.sampling_params.max_new_tokens,
+            )
+        if evicted:
+            self._failed = True
+        elif self._decoded:
+            self._failed = False
+
+    def _fill(self) -> None:
+        scheduler, batch, ledger = self._scheduler, self._batch, self.regulator.ledger
+        running = len(batch.reqs) + (scheduler.chunked_req is not None)
+        view = self.regulator.room_for(running)
+        facts, page = view.facts, scheduler.page_size
+        queue = self._in_order()
+        facts["iteration"], facts["ticks"] = self._iteration, self._ticks
+        facts["now"] = time.monotonic() if self._alone else 0.0
+        facts["block"], facts["blocks"] = page, scheduler.max_total_num_tokens // page
+        tokens = scheduler.token_to_kv_pool_allocator.available_size()
+        facts["free"] = (tokens + scheduler.tree_cache.evictable_size()) // page
+        facts["running"], facts["waiting"] = running, len(queue)
+        facts["admitted"], facts["evicted"] = ledger.admitted, ledger.evicted
+        facts["completed"] = ledger.completed
+        first = ledger.admitted - ledger.resumed
+        facts["arrived"] = first + len(queue) - self._residents.evicted
+        # With overlap a result is processed while the next batch runs.
+        facts["unwritten"], facts["late"] = 1, int(scheduler.enable_overlap)
+        facts["shown_running"] = 0
+        if self.regulator.policy.sees_running:
+            facts["shown_running"] = self._residents.show(view, batch)
+        facts["shown_waiting"] = self._head.show(view, queue)
+
+    def _in_order(self) -> list[Any]:
+        """The queue as this iteration's prefill will see it.
+
+        Other orders than by arrival and by priority depend on the cache; there it is taken as
+        the last prefill left it.
+        """
+        scheduler = self._scheduler
+        queue: list[Any] = scheduler.waiting_queue
+        if scheduler.enable_priority_scheduling and scheduler.policy.policy.value == "fcfs":
+            queue = list(queue)
+            scheduler.policy._sort_by_priority_and_fcfs(queue, scheduler.policy.priority_sign)
+        return queue
+
+    # -- what the operator is told ------------------------------------------------------------
+
+    def _make_metrics(self) -> Metrics | None:
+        reporter = self._scheduler.metrics_reporter
+        if not (self.regulator.settings.metrics and reporter.enable_metrics):
+            return None
+        try:
+            return Metrics(self.regulator, engine="sglang")
+        except MissingExtraError as error:
+            LOG.warning("kvsteady keeps no metrics: %s", error)
+            return None
+
+    def _tell(self) -> None:
+        if self._metrics is not None:
+            self._metrics.step()
+        ledger = self.regulator.ledger
+        if ledger.steps % _TOLD_EVERY or self.regulator.settings.mode != "shadow":
+            return
+        if self._loud:
+            LOG.info(
+                "kvsteady (shadow, %s): in %d iterations %d evictions, %d tokens computed again "
+                "(%.1f%% of prefill); %d of %d admissions would have been put off",
+                self.regulator.settings.policy,
+                ledger.steps,
+                ledger.evicted,
+                ledger.recomputed,
+                100 * ledger.recompute_tax,
+                ledger.held_back,
+                ledger.admitted,
+            )
+
+
+def _still() -> float:
+    """A clock that stands: what one rank measures must not change what it decides."""
+    return 0.0
+
+
