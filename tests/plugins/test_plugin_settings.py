@@ -31,6 +31,7 @@ def test_settings_from_a_mapping_and_from_the_environment_are_alike() -> None:
         ({"policy": "steddy"}, "no policy 'steddy'"),
         ({"policy": 3}, "field 'policy': 3"),
         ({"policy": "look-ahead"}, "know output lengths beforehand"),
+        ({"policy": "greedy:victim=last-admitted"}, "keeps its own order"),
         ({"mode": "on"}, r"field 'mode': 'on' \(allowed: enforce, shadow\)"),
         ({"budget_ms": 0}, "field 'budget_ms': 0.0 .* above 0"),
         ({"budget_ms": float("nan")}, "field 'budget_ms': nan"),

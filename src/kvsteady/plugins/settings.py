@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from kvsteady.admission import Policy
+from kvsteady.admission import Policy, victim_of
 from kvsteady.errors import InputError, shown
 from kvsteady.policies.named import policy_of
 
@@ -53,7 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises
         ------
         InputError
-            No policy of that name, or an oracle, which no engine can serve.
+            No policy of that name, or one that no engine can serve: an oracle, or one with an
+            order of evictions of its own.
         """
         policy = policy_of(self.policy)
         if policy.oracle:
@@ -61,6 +62,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"{self.policy} must know output lengths beforehand, which no engine does",
                 field="policy",
                 allowed="a policy that is no oracle",
+            )
+        if victim_of(policy) is not None:
+            raise InputError(
+                f"{self.policy} says whom to evict, and a real engine keeps its own order",
+                field="policy",
+                allowed="a policy without victim=",
             )
         return policy
 

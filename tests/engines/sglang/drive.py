@@ -167,6 +167,7 @@ class Driver:
             "decode_offload_manager",
             "lora_drainer",
             "draft_worker",
+            "mm_receiver",
             "scheduler_stage_metrics",
         ):
             setattr(s, option, None)
@@ -175,6 +176,7 @@ class Driver:
             "enable_hisparse",
             "enable_priority_preemption",
             "enable_priority_scheduling",
+            "enable_continuous_input_polling",
             "enable_pdmux",
             "is_hybrid_ssm",
             "is_hybrid_swa",
@@ -196,7 +198,9 @@ class Driver:
             think_end_ids=None,
             self_opened_think_start_ids=None,
         )
-        s.grammar_manager = SimpleNamespace(has_waiting_grammars=lambda: False, grammar_queue=())
+        s.grammar_manager = SimpleNamespace(
+            has_waiting_grammars=lambda: False, grammar_queue=(), abort_requests=_nothing
+        )
         s.beam_coordinator = SimpleNamespace(
             pending_member_rows=lambda _: 0, commit_decode=lambda _: set(), retire_group=_nothing
         )

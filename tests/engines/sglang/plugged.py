@@ -6,16 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 from unittest import mock
 
-from engines.sglang.drive import Driver  # first: it puts the stand-ins there
-from sglang.srt.managers.scheduler import Scheduler
-from sglang.srt.plugins.hook_registry import HookRegistry
-
+from engines.sglang.drive import Driver, Scheduler
 from kvsteady.plugins.sglang import plugin
 from reference.engines.sglang import Arrival, Knobs, Step
 
+REGISTRY = import_module("sglang.srt.plugins.hook_registry").HookRegistry
 HOOKED = (
     "__init__",
     "_should_defer_prefill",
@@ -29,14 +28,14 @@ def plugged(**environment: str) -> Iterator[None]:
     """SGLang with the plug-in, under such variables ``KVSTEADY_…``; none: it does nothing."""
     given = {f"KVSTEADY_{name.upper()}": value for name, value in environment.items()}
     before = {name: Scheduler.__dict__[name] for name in HOOKED}
-    HookRegistry.reset()
+    REGISTRY.reset()
     try:
         with mock.patch.dict(os.environ, given):
             plugin()
-        HookRegistry.apply_hooks()
+        REGISTRY.apply_hooks()
         yield
     finally:
-        HookRegistry.reset()
+        REGISTRY.reset()
         for name, original in before.items():
             setattr(Scheduler, name, original)
 

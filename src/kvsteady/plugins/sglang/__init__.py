@@ -11,35 +11,29 @@ from __future__ import annotations
 import logging
 import os
 
-from kvsteady.errors import InputError
-from kvsteady.plugins.settings import Settings, settings_of_environment
-from kvsteady.plugins.sglang.hooks import set_up
-from kvsteady.plugins.sglang.supported import VERSIONS
+__all__ = ["plugin"]
 
-__all__ = ["VERSIONS", "plugin"]
-
-LOG = logging.getLogger("kvsteady.plugins")
 _ASKED_BY = ("KVSTEADY_POLICY", "KVSTEADY_MODE")
 
 
 def plugin() -> None:
-    """Entry point: SGLang calls it once in each of its processes, before anything is built."""
-    settings = _settings()
-    if settings is None:
+    """Entry point: SGLang calls it once in each of its processes, before anything is built.
+
+    Whatever is wrong with the settings or the version of SGLang is one line in the log, and the
+    engine goes by its own rule.
+    """
+    if not any(name in os.environ for name in _ASKED_BY):
         return
-    why = set_up(settings)
+    # Not above: where nobody asks, SGLang need not wait for them.
+    from kvsteady.errors import InputError
+    from kvsteady.plugins.settings import settings_of_environment
+    from kvsteady.plugins.sglang.hooks import set_up
+
+    try:
+        why = set_up(settings_of_environment(os.environ))
+    except InputError as error:
+        why = f"its settings are wrong: {error}"
     if why is not None:
-        LOG.warning(
+        logging.getLogger("kvsteady.plugins").warning(
             "kvsteady steps aside and the engine goes on by its own rule, because %s", why
         )
-
-
-def _settings() -> Settings | None:
-    """What the environment says; None where it asks for nothing, or for what there is not."""
-    if not any(name in os.environ for name in _ASKED_BY):
-        return None
-    try:
-        return settings_of_environment(os.environ)
-    except InputError as error:
-        LOG.error("kvsteady is off, and the engine goes by its own rule: %s", error)
-        return None

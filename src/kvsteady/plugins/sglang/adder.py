@@ -5,6 +5,7 @@ Nothing of SGLang's is copied: what is overridden answers for itself, or asks th
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 
@@ -15,12 +16,15 @@ def regulated_adder(original: type, guard: Any) -> type:
     SGLang's own reservation holds; and ``may_preempt``, whether a full batch may still trade a
     running request for one of higher priority.
     """
-    result: type = type("RegulatedPrefillAdder", (_Regulated, original), {"guard": guard})
+    other = import_module("sglang.srt.managers.schedule_policy").AddReqResult.OTHER
+    parts = {"guard": guard, "other": other}
+    result: type = type("RegulatedPrefillAdder", (_Regulated, original), parts)
     return result
 
 
 class _Regulated:
     guard: Any
+    other: Any
     can_run_list: list[Any]
     req_states: Any
     running_batch: Any
@@ -34,7 +38,7 @@ class _Regulated:
         somebody leaves.
         """
         if not self._adding and self._is_spent():
-            return _other()
+            return self.other
         return super().budget_state()  # type: ignore[misc]
 
     def add_one_req(self, req: Any, *args: Any, **named: Any) -> Any:
@@ -61,7 +65,7 @@ class _Regulated:
         return rest
 
     def _get_running_request_total_token_offset(self, req: Any) -> Any:
-        """What is reserved for a running request: nothing, in place of a share of its max_tokens."""
+        """Nothing is reserved for who runs, in place of a share of its max_tokens."""
         if not self.guard.reserves:
             return 0
         return super()._get_running_request_total_token_offset(req)  # type: ignore[misc]
@@ -70,9 +74,3 @@ class _Regulated:
         if len(self.can_run_list) - self._continued < self.guard.quota:
             return False
         return not self.guard.may_preempt(self.running_batch, len(self.can_run_list))
-
-
-def _other() -> Any:
-    from sglang.srt.managers.schedule_policy import AddReqResult
-
-    return AddReqResult.OTHER

@@ -7,7 +7,7 @@ import time
 from typing import Any, Final
 
 from kvsteady.admission import COMPLETED, EVICTED, Setup
-from kvsteady.extras import MissingExtraError
+from kvsteady.errors import MissingExtraError
 from kvsteady.plugins.metrics import Metrics
 from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.settings import Settings
@@ -18,8 +18,6 @@ from kvsteady.plugins.sglang.supported import rank_of
 
 LOG: Final = logging.getLogger("kvsteady.plugins")
 
-# In shadow mode a line is written every so many iterations.
-_TOLD_EVERY: Final = 2000
 _NO_LIMIT: Final = 2**31
 
 
@@ -63,8 +61,7 @@ class Guard:
         self._asked = self._decoded = self._failed = False
         self._ticks = self._iteration = 0
         self._adder: tuple[Any, Any] = (None, None)
-        self._loud = rank_of() == 0
-        self._metrics = self._make_metrics() if self._loud else None
+        self._metrics = self._make_metrics() if rank_of() == 0 else None
 
     # -- what the hooks call ------------------------------------------------------------------
 
@@ -115,7 +112,8 @@ class Guard:
         if self._asked:
             self._iteration += 1
             self.regulator.settle(admitted, resumed)
-            self._tell()
+            if self._metrics is not None:
+                self._metrics.step()
 
     def may_preempt(self, batch: Any, admitted: int) -> bool:
         """Whether as many run as may, and SGLang's priorities decide who does."""
@@ -206,28 +204,7 @@ class Guard:
             LOG.warning("kvsteady keeps no metrics: %s", error)
             return None
 
-    def _tell(self) -> None:
-        if self._metrics is not None:
-            self._metrics.step()
-        ledger = self.regulator.ledger
-        if ledger.steps % _TOLD_EVERY or self.regulator.settings.mode != "shadow":
-            return
-        if self._loud:
-            LOG.info(
-                "kvsteady (shadow, %s): in %d iterations %d evictions, %d tokens computed again "
-                "(%.1f%% of prefill); %d of %d admissions would have been put off",
-                self.regulator.settings.policy,
-                ledger.steps,
-                ledger.evicted,
-                ledger.recomputed,
-                100 * ledger.recompute_tax,
-                ledger.held_back,
-                ledger.admitted,
-            )
-
 
 def _still() -> float:
     """A clock that stands: what one rank measures must not change what it decides."""
     return 0.0
-
-

@@ -90,7 +90,7 @@ def pipeline_stages() -> int:
 
 
 def rank_of() -> int:
-    """This process's tensor-parallel rank; 0 before ranks are given out."""
+    """Tensor-parallel rank of this process; 0 before ranks are given out."""
     try:
         return int(import_module("sglang.srt.runtime_context").get_parallel().tp_rank)
     except (RuntimeError, ValueError, AttributeError):
