@@ -19,7 +19,8 @@ FACTS = np.dtype(
         ("now", "f8"),  # seconds
         ("block", "i8"),  # tokens per KV block
         ("blocks", "i8"),
-        ("free", "i8"),  # blocks, before this iteration takes any
+        # blocks, before this iteration takes any; with those that only keep a prefix for later
+        ("free", "i8"),
         ("running", "i8"),  # requests in memory
         ("waiting", "i8"),  # requests in the queue; `NO_LIMIT` or more where it never empties
         ("arrived", "i8"),  # requests so far

@@ -17,6 +17,11 @@ def left(engine: Any, s: Any, slot: int) -> None:
     raise NotImplementedError
 
 
+def spare(engine: Any) -> int:
+    """Blocks that nobody holds and that are not free, but are given up for whoever needs them."""
+    raise NotImplementedError
+
+
 def hits(memory: Any, s: Any, slot: int) -> int:
     """KV tokens of a waiting request that are in memory already."""
     raise NotImplementedError
@@ -86,8 +91,13 @@ def _no(memory: Any) -> bool:
     return False
 
 
+def _nothing(engine: Any) -> int:
+    return 0
+
+
 schedule_of = Door(schedule).of
 left_of = Door(left).of
+spare_of = Door(spare, _nothing).of
 hits_of = Door(hits).of
 shared_of = Door(shared, _none).of
 cached_of = Door(cached, _none).of

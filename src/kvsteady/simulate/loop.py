@@ -44,7 +44,7 @@ def advance(engine, memory, policy, view, s, time, iterations):
         if clock.now >= clock.stop_time:
             return STOPPED
         start_iteration(s)
-        regulate(policy, memory, view, s)
+        regulate(engine, memory, policy, view, s)
         schedule(engine, memory, s)
         started = clock.now
         execute(s, time)

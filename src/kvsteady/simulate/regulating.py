@@ -11,7 +11,7 @@ from kvsteady.admission import NO_LIMIT, Policy, View, decide, decide_of, new_vi
 from kvsteady.kernels import kernel
 from kvsteady.model.integer import UNIT
 from kvsteady.simulate.decoding import generated
-from kvsteady.simulate.doors import cached, shared
+from kvsteady.simulate.doors import cached, shared, spare
 from kvsteady.simulate.records import NONE
 from kvsteady.simulate.state import RUNNING, State
 from kvsteady.simulate.state import WAITING as QUEUE
@@ -46,14 +46,15 @@ def view_of(state: State) -> View:
 
 
 @kernel
-def regulate(policy, memory, view, s):
+def regulate(engine, memory, policy, view, s):
     """Let the policy say how many may be admitted in this iteration."""
     clock = s.clock
     if clock.shows == 0:
         return
     facts = view.facts
     facts.iteration, facts.ticks, facts.now = clock.iteration, clock.tick, clock.now
-    facts.block, facts.blocks, facts.free = clock.block, clock.total, clock.free
+    facts.block, facts.blocks = clock.block, clock.total
+    facts.free = clock.free + spare(engine)
     facts.running = s.lists[RUNNING].count
     facts.waiting = NO_LIMIT if clock.backlog > 0 else s.lists[QUEUE].count
     facts.arrived, facts.admitted = clock.all_arrived, clock.all_admitted

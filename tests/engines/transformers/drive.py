@@ -3,7 +3,8 @@
 The whole engine runs: scheduler, cache, offloading, batch preparation and update; the background
 thread's loop body is called by hand instead. The model is a Llama of one layer with random weights,
 or, with ``forward="constant"``, no model at all: every request's next token is 0, which changes no
-decision, since requests end by length. No file or network is read.
+decision, since requests end by length. Where `limits` are given, requests may run so far, and end
+by a token that says so after their output. No file or network is read.
 
     PYTHONPATH=tests python tests/engines/transformers/drive.py RECORDING.json
 """
@@ -27,6 +28,7 @@ from reference.engines.transformers_cases import Arrival, Diary, Options, measur
 
 torch.set_num_threads(1)
 VOCABULARY = 2048
+END = 1  # the token that ends a request, where it has a limit beyond its output
 
 
 @dataclasses.dataclass
@@ -52,10 +54,27 @@ def pageable() -> Iterator[None]:
         torch.empty = empty
 
 
-class Engine:
-    """`options` are those of `ContinuousBatchingConfig`; the cache has 1 block to a sector."""
+def _name(request_id: str) -> Any:
+    """The place in the workload; further answers to one prompt have names of their own."""
+    return int(request_id) if request_id.isdigit() else request_id
 
-    def __init__(self, requests: Sequence[Arrival], *, forward: str = "constant", **options: Any):
+
+class Engine:
+    """`options` are those of `ContinuousBatchingConfig`; the cache has 1 block to a sector.
+
+    `limits` are the requests' max_new_tokens, their outputs if not given; the first `shared` tokens
+    of all prompts are the same.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[Arrival],
+        *,
+        forward: str = "constant",
+        limits: Sequence[int] | None = None,
+        shared: int = 0,
+        **options: Any,
+    ):
         torch.manual_seed(0)
         # 256 bytes of KV to a token: every page is a whole number of the 128 bytes of alignment.
         config = LlamaConfig(
@@ -71,6 +90,7 @@ class Engine:
         self.forward = forward
         assert len(requests) <= VOCABULARY
         self.requests = list(requests)
+        self.limits, self.shared = limits, shared
         self.manager = self.model.init_continuous_batching(
             GenerationConfig(do_sample=False, eos_token_id=-1), ContinuousBatchingConfig(**options)
         )
@@ -86,24 +106,21 @@ class Engine:
 
     def _watch(self) -> None:
         """Note what the engine does, and leave what it does as it is."""
-        offload, schedule = (
-            self.processor.offloading_manager.offload_requests,
-            self.scheduler.schedule_batch,
-        )
+        offload = self.processor.offloading_manager.offload_requests
 
         def noted_offload() -> bool:
             before = len(self.scheduler.active_requests)
             done = offload()
             gone = before - len(self.scheduler.active_requests)
             queue = list(self.scheduler.waiting_requests_order)
-            self.evicted += [int(name) for name in queue[len(queue) - gone :]]
+            self.evicted += [_name(name) for name in queue[len(queue) - gone :]]
             return done
 
         def noted_schedule(*budgets: int) -> Any:
             before = set(self.scheduler.active_requests)
-            planned = schedule(*budgets)
+            planned = type(self.scheduler).schedule_batch(self.scheduler, *budgets)
             self.passes += 1
-            self.admitted += [int(n) for n in self.scheduler.active_requests if n not in before]
+            self.admitted += [_name(n) for n in self.scheduler.active_requests if n not in before]
             return planned
 
         self.processor.offloading_manager.offload_requests = noted_offload
@@ -114,8 +131,11 @@ class Engine:
             _, prompt, output = self.requests[self.arrived]
             # Each prompt begins with a token of its own: no two share a page.
             tokens = [self.arrived] + [self.rng.randrange(VOCABULARY) for _ in range(prompt - 1)]
+            tokens[: self.shared] = range(min(self.shared, prompt))
+            limit = output if self.limits is None else self.limits[self.arrived]
+            end = -1 if self.limits is None else END
             self.manager.add_request(
-                tokens, request_id=str(self.arrived), max_new_tokens=output, eos_token_id=-1
+                tokens, request_id=str(self.arrived), max_new_tokens=limit, eos_token_id=end
             )
             self.arrived += 1
 
@@ -132,18 +152,33 @@ class Engine:
                 self.clock = self.requests[self.arrived][0]
                 return self.step()
             batch = self.processor.inputs_and_outputs
-            tokens = {int(f.state.request_id): f.query_length for f in batch.requests_in_batch}
+            tokens = {_name(f.state.request_id): f.query_length for f in batch.requests_in_batch}
             running = list(self.scheduler.active_requests)
             if self.forward == "model":
                 self.processor._generation_step(self.model)
             else:
                 batch.output_ids[0, : batch.num_request_in_batch] = 0
+                if self.limits is not None:
+                    self._end_some(batch)
             self.processor.update_batch()
         self.clock += 1
-        finished = [int(n) for n in running if n not in self.scheduler.active_requests]
+        finished = [_name(n) for n in running if n not in self.scheduler.active_requests]
         pool = self.cache.pool
         free = pool.num_free_sectors + pool.count_free_blocks(0)
         return Step(tokens, self.admitted, self.evicted, finished, free, self.passes)
+
+    def _end_some(self, batch: Any) -> None:
+        states = [f.state for f in batch.requests_in_batch if f.has_new_token]
+        for place, state in enumerate(states):
+            _, prompt, output = self.requests[int(state.request_id)]
+            if len(state.initial_tokens) + len(state.generated_tokens) - prompt + 1 == output:
+                batch.output_ids[0, place] = END
+
+    def outputs(self) -> dict[int, list[int]]:
+        """Tokens of the requests that ended well since the last call."""
+        done = self.manager.output_router.output_queue
+        gone = [done.get_nowait() for _ in range(done.qsize())]
+        return {_name(each.request_id): each.generated_tokens for each in gone if not each.error}
 
     def run(self, steps: int = 1 << 30) -> list[Step]:
         done: list[Step] = []

@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kvsteady.admission.view import SHOWN_WAITING
 from kvsteady.errors import InputError, shown
-from kvsteady.simulate.counted import Counted
-from kvsteady.simulate.doors import left_of, schedule_of
+from kvsteady.model.integer import UNIT
+from kvsteady.simulate.counted import Counted, blocks_for
+from kvsteady.simulate.decoding import crossings
+from kvsteady.simulate.doors import left_of, schedule_of, spare_of
 from kvsteady.simulate.engines.transformers_batch import (
     MEMO,
     decode,
@@ -29,6 +32,7 @@ from kvsteady.simulate.engines.transformers_batch import (
 from kvsteady.simulate.engines.transformers_queue import admit_waiting
 from kvsteady.simulate.kernel import kernel
 from kvsteady.simulate.records import DECODING, NONE
+from kvsteady.simulate.state import WAITING
 from kvsteady.workload.ranges import whole_number
 
 _MARGINS = {"fifo": 0.15, "prefill_first": 0.0}  # the classes' own, where safety_margin is None
@@ -40,6 +44,7 @@ class _Habits(NamedTuple):
     max_batch_tokens: int
     max_requests_per_batch: int
     allow_block_sharing: int
+    default_margin: int  # 1 where nobody set one
     memo: Any  # a MEMO record
 
     def aside(self) -> int:
@@ -69,6 +74,10 @@ class Transformers:
     allow_block_sharing
         Keep the full pages of finished requests until memory is short. No request is taken to begin
         like another: a hit is not modelled, only the memory that the pages occupy.
+
+    Where a policy is asked, the engine acts as with the plug-in `kvsteady.plugins.transformers`:
+    the policy stands in for a margin that nobody set, and kept pages make way for those who run
+    and those whom it lets in.
     """
 
     page_size: int = 256
@@ -121,6 +130,7 @@ class Transformers:
             self.max_batch_tokens,
             min(self.max_requests_per_batch, self.max_batch_tokens),
             int(self.allow_block_sharing),
+            int(margin is None),
             memo,
         )
 
@@ -162,6 +172,31 @@ def _look_at_margin(engine, s):
     if clock.free / clock.total < engine.safety_margin:
         forget_cached(engine, s)
     memo.within = 1 if clock.free / clock.total >= engine.safety_margin else 0
+    if clock.shows > 0:
+        if memo.cached > 0 and crossings(s) + _wanted(engine, s) > clock.free:
+            forget_cached(engine, s)
+        if engine.default_margin == 1:
+            memo.within = 1
+
+
+@kernel
+def _wanted(engine, s):
+    """Blocks of those whom the policy lets in now, as far as a policy sees the queue."""
+    most = min(s.clock.credit // UNIT, SHOWN_WAITING)
+    slot, wanted = s.lists[WAITING].first, 0
+    if engine.memo.blocked == 1:
+        return 0
+    while slot != NONE and most > 0:
+        r = s.requests[slot]
+        wanted += blocks_for(s, r.prompt + r.kept)
+        most -= 1
+        slot = r.after
+    return wanted
+
+
+@spare_of(_Habits)
+def _spare(engine):
+    return engine.memo.cached
 
 
 @left_of(_Habits)
