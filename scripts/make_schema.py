@@ -1,4 +1,5 @@
-"""Write docs/reference/check.schema.json, the JSON Schema of what ``kvsteady check --json`` prints.
+"""Write docs/reference/{check,tune}.schema.json, the JSON Schemas of what ``kvsteady check --json``
+and ``kvsteady tune --json`` print.
 
 python scripts/make_schema.py
 """
@@ -9,14 +10,13 @@ import json
 from pathlib import Path
 
 from kvsteady.advise.analysis import json_schema
+from kvsteady.advise.tuning.record import tuning_schema
 
-SCHEMA = Path(__file__).parent.parent / "docs/reference/check.schema.json"
-
-
-def schema() -> str:
-    """The schema as it must stand in the docs."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+REFERENCE = Path(__file__).parent.parent / "docs/reference"
+SCHEMAS = {"check": json_schema, "tune": tuning_schema}
 
 
 if __name__ == "__main__":
-    SCHEMA.write_text(schema(), encoding="utf-8")
+    for name, schema in SCHEMAS.items():
+        text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+        (REFERENCE / f"{name}.schema.json").write_text(text, encoding="utf-8")

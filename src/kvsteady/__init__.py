@@ -10,7 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kvsteady.advise import Analysis, Verdict, check, compare_tiers, load_analysis
+    from kvsteady.advise import (
+        Analysis,
+        OnEngine,
+        Tuning,
+        TuningProblem,
+        Verdict,
+        check,
+        compare_tiers,
+        load_analysis,
+        tune,
+    )
     from kvsteady.errors import InputError, KvsteadyError, MissingExtraError
     from kvsteady.memory import kv_capacity, read_model_config
     from kvsteady.model import Cohorts, Eviction, Requeue, State, System, find_cycle, iterate
@@ -74,7 +84,17 @@ _HOMES = {
     ),
     "kvsteady.policies": ("Greedy", "RateCap"),
     "kvsteady.simulate": ("Replica", "Scenario", "simulate"),
-    "kvsteady.advise": ("Analysis", "Verdict", "check", "compare_tiers", "load_analysis"),
+    "kvsteady.advise": (
+        "Analysis",
+        "OnEngine",
+        "Tuning",
+        "TuningProblem",
+        "Verdict",
+        "check",
+        "compare_tiers",
+        "load_analysis",
+        "tune",
+    ),
     "kvsteady.report": ("save",),
     "kvsteady.errors": ("InputError", "KvsteadyError", "MissingExtraError"),
 }
@@ -89,12 +109,15 @@ __all__ = [
     "KvsteadyError",
     "Lengths",
     "MissingExtraError",
+    "OnEngine",
     "RateCap",
     "Replica",
     "Requeue",
     "Scenario",
     "State",
     "System",
+    "Tuning",
+    "TuningProblem",
     "Verdict",
     "Workload",
     "__version__",
@@ -125,6 +148,7 @@ __all__ = [
     "save",
     "simulate",
     "spectrum",
+    "tune",
     "worst_cycle",
 ]
 

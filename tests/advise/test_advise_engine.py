@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from kvsteady.advise import OnEngine, check, estimate_engine, load_analysis
-from kvsteady.advise.engine_counsel import on_engine
 from kvsteady.model import Eviction, System
 from kvsteady.model.admission import Pace
 from kvsteady.simulate.engines.paper import Paper
@@ -53,16 +52,10 @@ def test_an_analysis_keeps_the_estimate_and_speaks_of_it():
     assert again.engine is not None
     assert again.engine.engine == "vllm-0.32.0"
     assert again.engine.eviction == "resume"
-    last = analysis.advice[-1]
-    assert "vllm-0.32.0" in last.title
-    assert "Llama on H100" in last.text
+    first = analysis.advice[0]
+    assert "vllm-0.32.0" in first.title + first.text
+    assert again.tuning == analysis.tuning
+    assert again.tuning is not None
+    assert again.tuning.time == "Llama on H100"
     assert check(TINY).engine is None
-
-
-def test_the_advice_gives_the_sign_of_the_difference():
-    on = OnEngine(STOCK, SECOND, "a second")
-    found = estimate_engine(TINY, on, Pace(0.923, 1.923))
-    # Every iteration takes as long, so the cap only gives up completions.
-    (advice,) = on_engine(found)
-    assert "costs" in advice.title
-    assert on_engine(None) == ()
+    assert check(TINY).tuning is None

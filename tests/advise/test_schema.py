@@ -5,17 +5,20 @@ import re
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from kvsteady import System, Workload, check
-from kvsteady.advise import SCHEMA_VERSION, Analysis
+from kvsteady.advise import SCHEMA_VERSION, Analysis, Record, Tuning, TuningOutcome
 from kvsteady.advise.analysis import json_schema
+from kvsteady.advise.tuning.record import TUNING_SCHEMA_VERSION, tuning_schema
 
 DOCS = Path(__file__).parents[2] / "docs/reference"
 
 
-def test_the_schema_in_the_docs_is_up_to_date() -> None:
-    # scripts/make_schema.py writes it.
+def test_the_schemas_in_the_docs_are_up_to_date() -> None:
+    # scripts/make_schema.py writes them.
     assert json.loads((DOCS / "check.schema.json").read_text("utf-8")) == json_schema()
+    assert json.loads((DOCS / "tune.schema.json").read_text("utf-8")) == tuning_schema()
 
 
 def test_what_check_prints_has_the_documented_types() -> None:
@@ -27,8 +30,20 @@ def test_what_check_prints_has_the_documented_types() -> None:
     assert list(validator.iter_errors({**printed, "gcd": "two"})) != []
 
 
-def test_every_field_is_described() -> None:
-    page = (DOCS / "check.md").read_text("utf-8")
+@pytest.mark.parametrize(
+    ("name", "record", "version"),
+    [("check", Analysis, SCHEMA_VERSION), ("tune", Tuning, TUNING_SCHEMA_VERSION)],
+)
+def test_every_field_is_described(name: str, record: type[Record], version: int) -> None:
+    page = (DOCS / f"{name}.md").read_text("utf-8")
     described = set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE))
-    assert described == set(Analysis.__struct_fields__)
-    assert f"schema version is {SCHEMA_VERSION}" in page
+    assert described == set(record.__struct_fields__)
+    assert f"schema version is {version}" in page
+
+
+def test_every_outcome_is_explained() -> None:
+    page = (DOCS / "tune.md").read_text("utf-8")
+    _, _, section = page.partition("## Outcomes")
+    section, _, _ = section.partition("##")
+    labels = re.findall(r"^\| ([a-z-]+) \|", section, flags=re.MULTILINE)[1:]  # below the head
+    assert labels == [outcome.label for outcome in TuningOutcome]

@@ -6,7 +6,7 @@ import pytest
 
 from kvsteady import System, Verdict, Workload, check, iterate, preset
 from kvsteady.advise.analysis import Analysis, load_analysis
-from kvsteady.advise.settings import admissions_in_bursts
+from kvsteady.advise.bursts import admissions_in_bursts
 from kvsteady.advise.verdict import decide
 from kvsteady.errors import InputError
 from kvsteady.theory import Monotone, Spectrum, Stability

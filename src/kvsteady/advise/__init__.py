@@ -3,7 +3,6 @@
 from kvsteady.advise.analyse import check
 from kvsteady.advise.analysis import (
     SCHEMA_VERSION,
-    Advice,
     Analysis,
     Curve,
     Curves,
@@ -14,7 +13,6 @@ from kvsteady.advise.analysis import (
     RunCurves,
     RunSummary,
     Setting,
-    WorkloadSummary,
     load_analysis,
 )
 from kvsteady.advise.engine_estimate import (
@@ -23,7 +21,7 @@ from kvsteady.advise.engine_estimate import (
     OnEngine,
     estimate_engine,
 )
-from kvsteady.advise.record import Record
+from kvsteady.advise.record import Advice, Record, WorkloadSummary
 from kvsteady.advise.tier_records import (
     Cures,
     SmallestRadius,
@@ -33,6 +31,13 @@ from kvsteady.advise.tier_records import (
     load_tier_report,
 )
 from kvsteady.advise.tiers import compare_tiers
+from kvsteady.advise.tuning import (
+    Tuning,
+    TuningOutcome,
+    TuningProblem,
+    load_tuning,
+    tune,
+)
 from kvsteady.advise.verdict import Verdict
 
 __all__ = [
@@ -57,6 +62,9 @@ __all__ = [
     "TierGain",
     "TierReport",
     "TierRow",
+    "Tuning",
+    "TuningOutcome",
+    "TuningProblem",
     "Verdict",
     "WorkloadSummary",
     "check",
@@ -64,4 +72,6 @@ __all__ = [
     "estimate_engine",
     "load_analysis",
     "load_tier_report",
+    "load_tuning",
+    "tune",
 ]

@@ -12,15 +12,17 @@ from kvsteady.advise.analysis import (
     OrbitSummary,
     ResumeCost,
     RunSummary,
-    WorkloadSummary,
 )
 from kvsteady.advise.counsel import Findings, counsel
 from kvsteady.advise.curves import workload_curves
-from kvsteady.advise.engine_counsel import on_engine
+from kvsteady.advise.describe import describe
+from kvsteady.advise.engine_counsel import settings_with, theory_aside
 from kvsteady.advise.engine_estimate import OnEngine, estimate_engine
 from kvsteady.advise.experiments import run_experiments
 from kvsteady.advise.proof import proved
 from kvsteady.advise.settings import engine_settings
+from kvsteady.advise.tuning import Tuning, TuningProblem, tune
+from kvsteady.advise.tuning.problem import name_of
 from kvsteady.advise.verdict import decide
 from kvsteady.model.admission import Pace
 from kvsteady.model.system import System
@@ -66,7 +68,8 @@ def check(
         Prove on which side of the unit circle the roots lie; can take a minute for outputs of
         thousands of tokens.
     on
-        An engine to run the workload on, greedy and capped, beside the theory.
+        An engine to run the workload on, beside the theory: greedy and capped, and then as `tune`
+        does with little effort. The advice begins with what comes of that.
     progress
         Called with iterations done and to do.
 
@@ -104,10 +107,11 @@ def check(
         whole_loss=max(0.0, 1 - whole.useful_tokens / balance.running),
         capped_evictions=_per_completion(capped),
     )
-    estimate = None
+    estimate, tuning = None, None
     if on is not None:
         cap = Pace(caps.steady, caps.steady + 1)
         estimate = estimate_engine(system, on, cap, seed=seed, progress=progress)
+        tuning = _tuned(system, on, seed, progress)
     return Analysis(
         kvsteady_version=__version__,
         verdict=verdict.label,
@@ -115,7 +119,7 @@ def check(
         kv_tokens=system.kv_tokens,
         block_size=system.block_size,
         memory_notes=tuple(memory_notes),
-        workload=_describe(system),
+        workload=describe(system),
         x_star=balance.admissions,
         x_star_blocks=balance.admissions_blocks,
         running=balance.running,
@@ -146,33 +150,20 @@ def check(
             for orbit in pulse_family(system)
         ),
         runs=runs,
-        advice=(*counsel(found), *on_engine(estimate)),
-        settings=engine_settings(system, balance, caps, act=found.act),
+        advice=theory_aside(counsel(found), tuning),
+        settings=settings_with(engine_settings(system, balance, caps, act=found.act), tuning),
         curves=workload_curves(system.workload, modes, seen.curves),
         proof=proof,
         engine=estimate,
+        tuning=tuning,
     )
 
 
-def _describe(system: System) -> WorkloadSummary:
-    load = system.workload
-    return WorkloadSummary(
-        name=_printable(load.name),
-        classes=len(load),
-        random=load.random,
-        mean_prompt=load.mean_prompt,
-        mean_output=load.mean_output,
-        longest_output=load.longest_output,
-        largest_request=load.largest_request,
-        requests=None if load.arrivals is None else len(load.arrivals),
-        arrivals_per_second=None if load.arrivals is None else load.arrivals.rate,
-        notes=tuple(map(_printable, load.notes)),
-    )
-
-
-def _printable(text: str) -> str:
-    """Without the halves of characters that a file name may hold: they have no UTF-8."""
-    return text.encode("utf-8", "replace").decode()
+def _tuned(system: System, on: OnEngine, seed: int, progress: Progress) -> Tuning | None:
+    """A first look at what the engine gains from; None for an engine of somebody's own."""
+    if name_of(on.engine) is None:
+        return None
+    return tune(TuningProblem(system, on), seed=seed, effort="quick", progress=progress)
 
 
 def _worst_throughput(system: System, ends: float, x_star: float) -> tuple[float, str]:

@@ -11,26 +11,12 @@ from typing import Any, Literal
 import msgspec
 
 from kvsteady.advise.engine_estimate import EngineEstimate
-from kvsteady.advise.record import Record
+from kvsteady.advise.record import Advice, Record, WorkloadSummary
+from kvsteady.advise.tuning.record import Tuning
 from kvsteady.errors import InputError
 from kvsteady.saved import read_saved, schema_of
 
 SCHEMA_VERSION = 1
-
-
-class WorkloadSummary(Record, frozen=True):
-    """The traffic that was analysed; lengths in tokens."""
-
-    name: str
-    classes: int
-    random: bool
-    mean_prompt: float
-    mean_output: float
-    longest_output: int
-    largest_request: int
-    requests: int | None
-    arrivals_per_second: float | None
-    notes: tuple[str, ...]
 
 
 class OrbitSummary(Record, frozen=True):
@@ -86,13 +72,6 @@ class Proof(Record, frozen=True):
     roots_outside: int | None
     roots_on_circle: int | None
     method: str
-
-
-class Advice(Record, frozen=True):
-    """One thing to do, or not to do, and why."""
-
-    title: str
-    text: str
 
 
 class Setting(Record, frozen=True):
@@ -159,7 +138,8 @@ class Analysis(Record, frozen=True, kw_only=True):
     Rates are requests per iteration. ``restart_loss`` is the share of the equilibrium's output
     tokens that greedy admission loses in the fluid model when evictions lose progress
     (`restart`); what they cost where progress is kept stands under ``resume``. ``proof`` is there
-    if one was asked for, and then the verdict rests on it; ``engine`` if one was named.
+    if one was asked for, and then the verdict rests on it; ``engine`` and ``tuning`` if an engine
+    was named: the advice then begins with what to do about it.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -197,6 +177,7 @@ class Analysis(Record, frozen=True, kw_only=True):
     curves: Curves
     proof: Proof | None = None
     engine: EngineEstimate | None = None
+    tuning: Tuning | None = None
 
     def to_json(self) -> bytes:
         """One JSON object, indented, in the field order above."""

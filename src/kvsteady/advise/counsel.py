@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvsteady.advise.analysis import Advice, ResumeCost
+from kvsteady.advise.analysis import ResumeCost
+from kvsteady.advise.record import Advice
 from kvsteady.advise.verdict import Verdict
 from kvsteady.model.system import System
 from kvsteady.theory.caps import RateCaps, reservation_rate

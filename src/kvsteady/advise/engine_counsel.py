@@ -1,46 +1,62 @@
-"""What a run of the engine itself adds to the advice."""
+"""What runs of the engine itself change in the advice, and in the settings to paste."""
 
 from __future__ import annotations
 
-from kvsteady.advise.analysis import Advice
-from kvsteady.advise.engine_estimate import EngineEstimate
+from typing import Final
 
-# Differences of two runs below this share are not worth a sentence with a direction.
-_NOTICEABLE = 0.01
+from kvsteady.advise.analysis import EngineSettings, Setting
+from kvsteady.advise.record import Advice
+from kvsteady.advise.tuning import Tuning, TuningOutcome
+
+_TITLES: Final = {
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "tensorrt-llm": "TensorRT-LLM",
+    "transformers": "Transformers",
+}
+_ACTS: Final = (TuningOutcome.SET_FLAGS, TuningOutcome.USE_POLICY)
 
 
-def on_engine(estimate: EngineEstimate | None) -> tuple[Advice, ...]:
-    """One paragraph on what the cap changes there; none where no engine was named."""
-    if estimate is None:
-        return ()
-    greedy, capped = estimate.greedy, estimate.capped
-    if greedy.outcome != "ran" or capped.outcome != "ran":
-        policy = "as it is" if greedy.outcome != "ran" else "under the cap"
-        outcome = greedy.outcome if greedy.outcome != "ran" else capped.outcome
-        return (
-            Advice(
-                title=f"{estimate.engine} {outcome} {policy}",
-                text="In its saturated run nothing completed any more. Give it more KV tokens or "
-                "shorter requests before anything else.",
-            ),
-        )
-    gain = capped.output_tokens_per_second / greedy.output_tokens_per_second - 1
-    if gain > _NOTICEABLE:
-        title = f"On {estimate.engine} the cap gives {gain:.1%} more tokens per second"
-    elif gain < -_NOTICEABLE:
-        title = f"On {estimate.engine} the cap costs {-gain:.1%} of the tokens per second"
-    else:
-        title = f"On {estimate.engine} the cap hardly changes the tokens per second"
-    return (
-        Advice(
-            title=title,
-            text=f"Simulated with an endless queue under {estimate.eviction}, iteration times: "
-            f"{estimate.time}. Greedy admission recomputes {greedy.recomputed_share:.1%} of all "
-            f"computed tokens, the cap {capped.recomputed_share:.1%}; the 99th percentile of the "
-            f"time between tokens is {_ms(greedy.itl_p99_ms)} against {_ms(capped.itl_p99_ms)}.",
-        ),
+def theory_aside(advice: tuple[Advice, ...], tuning: Tuning | None) -> tuple[Advice, ...]:
+    """The engine's own runs speak first; what theory would do is named as such."""
+    if tuning is None:
+        return advice
+    first, *rest = advice
+    named = Advice(title=f"By theory alone: {first.title}", text=first.text)
+    return (*tuning.advice, named, *rest)
+
+
+def settings_with(
+    settings: tuple[EngineSettings, ...], tuning: Tuning | None
+) -> tuple[EngineSettings, ...]:
+    """The settings of the engine that was tuned are those that came of it."""
+    if tuning is None:
+        return settings
+    name, _, version = tuning.engine.rpartition("-")
+    title = _TITLES.get(name, name or version)
+    theirs = next((each for each in settings if each.engine == title), None)
+    acts = TuningOutcome.of_label(tuning.outcome) in _ACTS
+    own = EngineSettings(
+        engine=title,
+        version=version,
+        eviction=tuning.eviction,
+        note=tuning.outcome_text,
+        # What theory proposes stands after it, where anything is to be changed.
+        settings=(_setting(tuning), *(theirs.settings if theirs and acts else ())),
     )
+    if theirs is None:
+        return (own, *settings)
+    return tuple(own if each is theirs else each for each in settings)
 
 
-def _ms(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g} ms"
+def _setting(tuning: Tuning) -> Setting:
+    outcome, runner = TuningOutcome.of_label(tuning.outcome), tuning.front_runner
+    paste = tuning.options or "(defaults)"
+    if runner is not None and outcome in _ACTS:
+        paste = runner.setting if runner.how == "flags" else f"# policy: {runner.setting}"
+    return Setting(
+        paste=paste,
+        effect=f"{tuning.advice[0].title}: {tuning.advice[0].text}",
+        source=f"simulated on {tuning.engine}, {len(tuning.tried)} changes tried; kvsteady tune "
+        "tries more",
+    )

@@ -1,4 +1,4 @@
-"""The base of everything that is saved."""
+"""What everything saved is made of."""
 
 from __future__ import annotations
 
@@ -7,3 +7,25 @@ import msgspec
 
 class Record(msgspec.Struct, frozen=True):
     """Base of everything saved: frozen, fields by name; a reader passes over unknown ones."""
+
+
+class WorkloadSummary(Record, frozen=True):
+    """The traffic that was analysed; lengths in tokens."""
+
+    name: str
+    classes: int
+    random: bool
+    mean_prompt: float
+    mean_output: float
+    longest_output: int
+    largest_request: int
+    requests: int | None
+    arrivals_per_second: float | None
+    notes: tuple[str, ...]
+
+
+class Advice(Record, frozen=True):
+    """One thing to do, or not to do, and why."""
+
+    title: str
+    text: str

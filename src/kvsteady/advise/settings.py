@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
-
 from kvsteady.advise.analysis import EngineSettings, Setting
+from kvsteady.advise.bursts import admissions_in_bursts
 from kvsteady.model.system import System
 from kvsteady.theory.caps import RateCaps, reservation_rate
 from kvsteady.theory.equilibrium import Equilibrium
-
-# SGLang admits in bursts of P every k decode steps; longer cycles make larger bursts.
-_LONGEST_INTERVAL = 32
-_GOOD_ENOUGH = 0.97
 
 
 def engine_settings(
@@ -24,21 +18,6 @@ def engine_settings(
         _sglang(caps, act=act),
         _tensorrt_llm(system, balance, act=act),
     )
-
-
-def admissions_in_bursts(rate: float) -> Fraction:
-    """Largest P/k admissions per decode step at most ``rate``, P every k steps, with the
-    shortest k that reaches 97% of it.
-    """
-    if rate < 1 / _LONGEST_INTERVAL:
-        return Fraction(1, math.ceil(1 / rate))
-    best = Fraction(0)
-    for interval in range(1, _LONGEST_INTERVAL + 1):
-        candidate = Fraction(math.floor(rate * interval), interval)
-        best = max(best, candidate)
-        if best >= _GOOD_ENOUGH * rate:
-            break
-    return best
 
 
 def _vllm(system: System, balance: Equilibrium, caps: RateCaps, *, act: bool) -> EngineSettings:

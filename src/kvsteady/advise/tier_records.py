@@ -9,8 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from kvsteady.advise.analysis import Advice
-from kvsteady.advise.record import Record
+from kvsteady.advise.record import Advice, Record
 from kvsteady.errors import InputError
 
 TIERS_SCHEMA_VERSION = 1

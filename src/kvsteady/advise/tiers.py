@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from kvsteady import __version__
-from kvsteady.advise.analysis import Advice
+from kvsteady.advise.record import Advice
 from kvsteady.advise.tier_records import Cures, SmallestRadius, TierReport, TierRow
 from kvsteady.advise.tier_runs import tier_gain
 from kvsteady.model.system import System

@@ -109,8 +109,8 @@ def check(
         Tokens per KV block.
     engine
         Also run the workload on vllm, sglang, tensorrt-llm, transformers, vidur-vllm,
-        vidur-sarathi or paper with an endless queue, greedy and capped: recomputed tokens, time
-        between tokens, tokens per second.
+        vidur-sarathi or paper with an endless queue: what greedy admission costs there, and which
+        flags or policy it gains from, if any. kvsteady tune looks closer.
     time
         What its iterations take, as in simulate: one that comes with kvsteady
         (llama-3.1-8b_h100 if left out), linear:TERM=SECONDS,…, or roofline with --model and --gpu.
@@ -245,6 +245,11 @@ app.command(
     "kvsteady.cli.reproduce:reproduce",
     name="reproduce",
     help="Measure every claim of arXiv:2606.15555, and report how each stands.",
+)
+app.command(
+    "kvsteady.cli.tune:tune",
+    name="tune",
+    help="Find the flags or the admission policy that an engine gains from, if any, and the price.",
 )
 app.command(
     "kvsteady.cli.league:league",

@@ -20,14 +20,16 @@ def engine_to_try(
     *,
     time: str | None,
     gpu: str | None,
-    block_size: int,
+    block_size: int | None,
     model: Path | None,
     memory: dict[str, Any],
+    options: dict[str, Any] | None = None,
 ) -> OnEngine | None:
     """The engine of that name with its defaults; None where none is named.
 
     ``time`` and ``gpu`` are as in ``kvsteady simulate``, ``memory`` has the other fields of a
-    run file's memory.
+    run file's memory. Without a ``block_size`` blocks are the engine's own; ``options`` are other
+    options of the engine.
 
     Raises
     ------
@@ -53,10 +55,13 @@ def engine_to_try(
 
     names = {field.name for field in fields(engine_class(name))}
     size = next((each for each in _BLOCK_SIZES if each in names), "block_size")
+    given = {} if block_size is None else {size: block_size}
     try:
-        engine = made_engine(name, {size: block_size})
+        engine = made_engine(name, given | (options or {}))
     except InputError as error:
-        raise InputError(error.problem, field="--block-size", allowed=error.allowed) from None
+        option = (error.field or "").rpartition(".")[2]
+        field = "--block-size" if option in given else f"--option {option}"
+        raise InputError(error.problem, field=field, allowed=error.allowed) from None
     held = schema.MemoryPart(model=None if model is None else str(model), **memory)
     found = own_time(time_part(time, gpu), held, Path())
     if isinstance(found, FittedTime):

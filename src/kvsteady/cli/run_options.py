@@ -64,7 +64,7 @@ def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenari
         ),
         load=_load_of(flags),
         requests=flags["requests"],
-        engine=schema.EnginePart(flags["engine"] or "vllm", _options(flags["option"])),
+        engine=schema.EnginePart(flags["engine"] or "vllm", engine_options(flags["option"])),
         memory=schema.MemoryPart(
             kv_tokens=flags["kv_tokens"],
             model=None if model is None else str(model),
@@ -176,7 +176,7 @@ def _burst(text: str) -> tuple[int, float]:
         ) from None
 
 
-def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
+def engine_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     """Options of the engine; values are read as YAML reads them."""
     from kvsteady.simulate.runfile import plain_value
 

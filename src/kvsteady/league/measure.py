@@ -28,8 +28,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     are computed again, ``recomputed_share`` that of all computed tokens. Times between tokens
     (ITL) are in milliseconds, the time to the first (TTFT) in seconds, of those who came after the
     first fifth of an open loop; ``goodput`` is requests per second with a first token within 2 s
-    and 50 ms per token after it, ``recovered`` is ``of_x`` from one to three maximal service times
-    after a burst.
+    and 50 ms per token after it, ``good`` their share; ``recovered`` is ``of_x`` from one to three
+    maximal service times after a burst.
     """
 
     outcome: str
@@ -48,6 +48,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     recovered: float | None
     decoding: float
     kv_usage: float
+    good: float | None = None
 
 
 def measure(
@@ -142,14 +143,18 @@ _ENDS = {
 
 def _waiting(rows: Any, *, open_loop: bool) -> dict[str, float | None]:
     if not open_loop or not rows.size:
-        return {"ttft_p99_s": None, "goodput": None}
+        return {"ttft_p99_s": None, "goodput": None, "good": None}
     rows = rows[np.argsort(rows["arrival"], kind="stable")]
     rows = rows[rows.size // 5 :]
     first = rows["first_token"] - rows["arrival"]
     each = (rows["finish"] - rows["first_token"]) / np.maximum(rows["output"] - 1, 1)
     good = int(((first <= TTFT) & (each <= TPOT)).sum())
     span = float(rows["finish"].max() - rows["arrival"][0])
-    return {"ttft_p99_s": float(np.quantile(first, 0.99)), "goodput": good / span}
+    return {
+        "ttft_p99_s": float(np.quantile(first, 0.99)),
+        "goodput": good / span,
+        "good": good / rows.size,
+    }
 
 
 def _finite(value: float) -> float | None:

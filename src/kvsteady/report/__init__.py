@@ -11,6 +11,8 @@ from kvsteady.report.plots import Plot, report_plots
 from kvsteady.report.reproduction import render_reproduction, render_reproduction_html
 from kvsteady.report.save import check_destination, save
 from kvsteady.report.terminal import render_terminal
+from kvsteady.report.tuning import render_tuning
+from kvsteady.report.tuning_html import render_tuning_html
 
 __all__ = [
     "Plot",
@@ -22,6 +24,8 @@ __all__ = [
     "render_reproduction",
     "render_reproduction_html",
     "render_terminal",
+    "render_tuning",
+    "render_tuning_html",
     "report_plots",
     "save",
 ]

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from kvsteady.advise.analysis import Analysis
+from kvsteady.advise.tuning.record import Tuning
 from kvsteady.errors import InputError
 from kvsteady.extras import import_extra
 from kvsteady.files import write_whole
@@ -17,13 +18,14 @@ from kvsteady.progress import Progress, silent
 from kvsteady.report.html import render_html
 from kvsteady.report.league import render_league_html
 from kvsteady.report.reproduction import render_reproduction_html
+from kvsteady.report.tuning_html import render_tuning_html
 from kvsteady.reproduce.finding import Reproduction
 
 _SUFFIXES = (".html", ".json")
 
 
 def save(
-    result: Analysis | League | Reproduction,
+    result: Analysis | League | Reproduction | Tuning,
     path: str | PathLike[str],
     *,
     progress: Progress = silent,
@@ -35,7 +37,7 @@ def save(
     Parameters
     ----------
     result
-        What `check`, `reproduce` or `play_season` returned.
+        What `check`, `tune`, `reproduce` or `play_season` returned.
     path
         Where to; the suffix decides the format, the directory must exist.
     progress
@@ -85,11 +87,13 @@ def check_destination(path: str | PathLike[str]) -> None:
         import_extra("plotly", extra="report")
 
 
-def _as_page(result: Analysis | League | Reproduction) -> str:
+def _as_page(result: Analysis | League | Reproduction | Tuning) -> str:
     if isinstance(result, Reproduction):
         return render_reproduction_html(result)
     if isinstance(result, League):
         return render_league_html(result)
+    if isinstance(result, Tuning):
+        return render_tuning_html(result)
     return render_html(result)
 
 
