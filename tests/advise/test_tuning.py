@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kvsteady.admission import Setup
 from kvsteady.advise import OnEngine, Tuning, TuningProblem, check, load_tuning, tune
 from kvsteady.advise.engine_counsel import settings_with, theory_aside
 from kvsteady.advise.record import Advice
@@ -14,6 +15,7 @@ from kvsteady.advise.tuning.compare import interval_of
 from kvsteady.advise.tuning.runs import Runs, setting_of
 from kvsteady.errors import InputError
 from kvsteady.model import Eviction, System
+from kvsteady.policies import policy_of
 from kvsteady.progress import silent
 from kvsteady.simulate.engines.paper import Paper
 from kvsteady.simulate.engines.sglang import Sglang
@@ -206,7 +208,10 @@ def test_check_begins_with_what_came_of_the_engine(by_token: Tuning) -> None:
     theory = [item.title for item in analysis.advice if item.title.startswith("By theory alone")]
     assert len(theory) == 1
     vllm = next(each for each in analysis.settings if each.engine == "vLLM")
-    assert vllm.settings[0].paste == "# policy: steady"
+    assert vllm.settings[0].paste == (
+        "--scheduler-cls kvsteady.plugins.vllm.SteadyScheduler "
+        """--additional-config '{"kvsteady": {"policy": "steady"}}'"""
+    )
     assert len(vllm.settings) > 1
 
 
@@ -240,6 +245,18 @@ def test_what_cannot_be_tuned_is_refused(options: dict[str, float]) -> None:
 def test_seeds_are_at_least_two() -> None:
     with pytest.raises(InputError, match="seeds"):
         tune(on_vllm(TINY, SECOND, STOCK), seeds=1)
+
+
+def test_every_policy_that_is_tried_runs_where_nobody_knows_the_workload() -> None:
+    # As in a real engine.
+    problem = on_vllm(TINY, SECOND, STOCK)
+    made = [each.made(problem.system) for each in candidates(problem, "full")]
+    names = [setting_of("vllm", change) for change in made if change.policy]
+    assert {name.partition(":")[0] for name in names} == {"rate-cap", "wait", "steady"}
+    for name in names:
+        policy = policy_of(name)
+        assert not policy.oracle
+        policy.start(Setup(960, 1, workload=None))
 
 
 def test_no_candidate_is_what_there_is_now_or_there_twice() -> None:

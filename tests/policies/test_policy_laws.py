@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvsteady.admission import Policy
+from kvsteady.admission import Policy, Setup
 from kvsteady.errors import InputError
 from kvsteady.model import Eviction, PacedPolicy, State, System, iterate
 from kvsteady.policies import (
@@ -20,6 +20,7 @@ from kvsteady.policies import (
     NewTokenRatio,
     RateCap,
     Steady,
+    Wait,
 )
 from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload
@@ -129,6 +130,19 @@ def test_asking_a_cap_is_pacing_it() -> None:
     paced = iterate(system, policy=RateCap(0.7), steps=4000, arithmetic="integer")
     asked = iterate(system, policy=_Asked(RateCap(0.7)), steps=4000, arithmetic="integer")
     assert asked.completed.sum() == pytest.approx(paced.completed.sum(), abs=2)
+
+
+def test_a_batch_with_a_rate_of_its_own_needs_no_workload() -> None:
+    system = System(Workload.fixed(16, 32), 960)
+    policy = Wait(batch=4, rate=0.5)
+    run = iterate(system, policy=policy, steps=4000, arithmetic="integer")
+    assert set(np.unique(run.admitted)) == {0, 4}
+    assert run.admitted.mean() == pytest.approx(0.5, rel=0.01)
+    policy.start(Setup(960))
+    with pytest.raises(InputError, match="law of lengths"):
+        Wait(batch=4).start(Setup(960))
+    with pytest.raises(InputError, match="rate"):
+        Wait(rate=0.0)
 
 
 class _Asked:

@@ -83,6 +83,7 @@ def test_the_terminal_says_what_to_do_first_and_fits(tuning: Tuning) -> None:
     text = printed(tuning)
     assert max(map(len, text.splitlines())) <= 80
     assert text.index("1. Run vllm-0.32.0 with --watermark 0.05") < text.index("Best of each")
+    assert "\n   --watermark 0.05\n" in text  # to paste, on a line of its own
     rows = re.findall(r"^ (rate-cap\S*|--watermark 0.05|steady)", text, re.MULTILINE)
     assert rows == ["rate-cap:rate=0.5", "--watermark 0.05", "steady"]
     assert "+12.5%  +11.0% to +14.0%  12.5%" in text

@@ -7,6 +7,7 @@ from typing import Final
 from kvsteady.advise.analysis import EngineSettings, Setting
 from kvsteady.advise.record import Advice
 from kvsteady.advise.tuning import Tuning, TuningOutcome
+from kvsteady.advise.tuning.paste import pasted
 
 _TITLES: Final = {
     "vllm": "vLLM",
@@ -53,7 +54,7 @@ def _setting(tuning: Tuning) -> Setting:
     outcome, runner = TuningOutcome.of_label(tuning.outcome), tuning.front_runner
     paste = tuning.options or "(defaults)"
     if runner is not None and outcome in _ACTS:
-        paste = runner.setting if runner.how == "flags" else f"# policy: {runner.setting}"
+        paste = pasted(tuning.engine, runner)
     return Setting(
         paste=paste,
         effect=f"{tuning.advice[0].title}: {tuning.advice[0].text}",

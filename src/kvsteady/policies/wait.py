@@ -17,7 +17,7 @@ from kvsteady.kernels import kernel
 from kvsteady.model.system import System
 from kvsteady.policies.ticking import ticks_since
 from kvsteady.theory.caps import rate_caps
-from kvsteady.workload.ranges import whole_number
+from kvsteady.workload.ranges import real_number, whole_number
 
 _CREDIT, _WAITED, _TICKS = range(3)
 
@@ -41,15 +41,18 @@ class Wait:
     Parameters
     ----------
     batch
-        The threshold; None is one iteration's admissions at equilibrium, at least 1.
+        The threshold; None is one iteration's admissions at that rate, at least 1.
+    rate
+        Requests per iteration on average; None is the equilibrium's, from the workload.
 
     Raises
     ------
     InputError
-        Not a positive number; no workload to take the equilibrium from.
+        Not a positive number; neither a rate nor a workload to take it from.
     """
 
     batch: int | None = None
+    rate: float | None = None
 
     sees_running = False
     oracle = False
@@ -57,12 +60,16 @@ class Wait:
     def __post_init__(self) -> None:
         if self.batch is not None:
             whole_number(self.batch, "batch", 1, 2**31)
+        if self.rate is not None:
+            real_number(self.rate, "rate")
 
     def start(self, setup: Setup) -> _State:
         """Threshold and rate."""
-        if setup.workload is None:
-            raise InputError("needs a law of lengths", field="workload", allowed="a Workload")
-        rate = rate_caps(System(setup.workload, setup.kv_tokens, setup.block_size)).steady
+        rate = self.rate
+        if rate is None:
+            if setup.workload is None:
+                raise InputError("needs a law of lengths", field="workload", allowed="a Workload")
+            rate = rate_caps(System(setup.workload, setup.kv_tokens, setup.block_size)).steady
         batch = max(1, math.ceil(rate)) if self.batch is None else self.batch
         return _State(np.zeros(3), batch, rate)
 

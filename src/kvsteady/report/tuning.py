@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kvsteady.advise.tuning.counsel import percent
+from kvsteady.advise.tuning.paste import pasted
 from kvsteady.advise.tuning.record import Effect, Measured, Tuning
 from kvsteady.report.numbers import counted, quantity, share
 from kvsteady.report.plain import printable, writable
@@ -24,6 +25,7 @@ TONES: Final = {
     "use-policy": ("watch", "yellow"),
     "stuck": ("act", "red"),
 }
+ACTS: Final = ("set-flags", "use-policy")
 # What an effect is called, and how many digits a change of it has.
 NAMES: Final = {
     "tokens_per_second": "output tokens/s",
@@ -68,13 +70,17 @@ def render_tuning(found: Tuning, console: Console) -> None:
         line = text(f"{number}. {item.title}. ", "bold")
         line.append_text(text(item.text, "not bold"))
         console.print(line)
+    runner = found.front_runner
+    if runner is not None and found.outcome in ACTS:
+        # Soft: a command cut in two does not paste.
+        console.print(text(f"   {pasted(found.engine, runner)}", "bold cyan"), soft_wrap=True)
     console.print()
     if found.compared:
         console.print(text(compared_title(found), "bold"))
         console.print(_table(COMPARED, compared_cells(found), console))
-    if found.front_runner is not None:
-        console.print(text(effects_title(found, found.front_runner), "bold"))
-        console.print(_table(EFFECTS, effect_cells(found.front_runner), console))
+    if runner is not None:
+        console.print(text(effects_title(found, runner), "bold"))
+        console.print(_table(EFFECTS, effect_cells(runner), console))
     for note in found.notes:
         console.print(text(f"Note: {note}", "dim"))
 

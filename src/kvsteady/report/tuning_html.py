@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from kvsteady.advise.tuning.paste import pasted
 from kvsteady.advise.tuning.record import Measured, Tuning
 from kvsteady.report.layout import Figure, axis, figure, level
 from kvsteady.report.page import page
 from kvsteady.report.plain import escaped, in_figure
 from kvsteady.report.tuning import (
+    ACTS,
     COMPARED,
     EFFECTS,
     TONES,
@@ -145,8 +147,8 @@ def _advice(found: Tuning) -> str:
     )
     runner = found.front_runner
     paste = ""
-    if runner is not None and found.outcome == "set-flags":
-        paste = f"<pre>{escaped(runner.setting)}</pre>"
+    if runner is not None and found.outcome in ACTS:
+        paste = f"<pre>{escaped(pasted(found.engine, runner))}</pre>"
     return f'<h2>Advice</h2><ol class="advice">{items}</ol>{paste}'
 
 

@@ -84,7 +84,11 @@ def _policies(problem: TuningProblem, effort: Effort) -> list[Candidate]:
         return made
 
     def batched(batch: int) -> Callable[[System], Change]:
-        return lambda _: Change(policy="wait", constants=(("batch", batch),))
+        def made(system: System) -> Change:
+            rate = float(f"{rate_caps(system).steady:.4g}")
+            return Change(policy="wait", constants=(("batch", batch), ("rate", rate)))
+
+        return made
 
     return [
         *(Candidate("rate-cap", capped(of_x)) for of_x in caps),

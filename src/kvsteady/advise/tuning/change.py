@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 Option: TypeAlias = bool | int | float | str | None
 Options: TypeAlias = tuple[tuple[str, Option], ...]
-Constants: TypeAlias = tuple[tuple[str, float], ...]
+# A whole number stays one on its way to a worker: kernels are compiled for its type.
+Constants: TypeAlias = tuple[tuple[str, int | float], ...]
 How: TypeAlias = Literal["flags", "policy"]
 
 # A policy takes a plug-in; one whose constant follows from the workload must also be kept right.

@@ -8,6 +8,7 @@ from typing import Final
 from kvsteady.advise.record import Advice
 from kvsteady.advise.tuning.decide import explained
 from kvsteady.advise.tuning.outcome import TuningOutcome
+from kvsteady.advise.tuning.paste import engine_name, has_plugin
 from kvsteady.advise.tuning.record import Effect, Interval, Measured, Tuning
 
 _KEEPS: Final = {
@@ -114,12 +115,16 @@ def _how(found: Tuning, runner: Measured) -> tuple[Advice, ...]:
     """For a policy: what it takes, and how far flags alone get."""
     if runner.how == "flags":
         return ()
-    aside = f" {SGLANG_ASIDE}." if found.engine.startswith("sglang") else ""
-    text = (
-        "No flag of the engine does this. kvsteady simulate --policy "
-        f"{runner.setting} shows it request by request; plug-ins that bring policies into running "
-        f"engines are still to come.{aside}"
-    )
+    if has_plugin(engine_name(found.engine)):
+        how = "No flag of the engine's own does it; kvsteady's plug-in, installed beside it, does"
+    else:
+        how = (
+            "No flag of the engine's own does it, and a plug-in that brings it into this engine is "
+            f"still to come: kvsteady simulate --policy {runner.setting} shows it"
+        )
+    text = f"{how}."
+    if found.engine.startswith("sglang"):
+        text += f" {SGLANG_ASIDE}."
     flags = [
         (each.gain.mean, each)
         for each in found.compared
