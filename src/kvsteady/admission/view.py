@@ -74,6 +74,8 @@ GONE = np.dtype(
 
 # Of the queue's head a policy sees so many, and it admits no more at once.
 SHOWN_WAITING = 256
+# Of so many of them it is told what the prefix cache holds, which is looked up for each.
+SHOWN_CONTENT = 32
 
 Structured = npt.NDArray[Any]
 

@@ -25,6 +25,7 @@ def league(
     out: Annotated[Path, Parameter(show_default=True)] = Path("kvsteady-league"),
     workers: int | None = None,
     dask: str | None = None,
+    mooncake: str | None = None,
     json: bool = False,
     html: bool = False,
 ) -> int:
@@ -49,6 +50,8 @@ def league(
         Local processes: as many as there are processors, with --quick 1.
     dask
         Address of a Dask cluster that runs already, instead of local processes.
+    mooncake
+        Mooncake's conversation trace: plays its requests with the prefixes they share, too.
     json
         Print the league as JSON instead of the tables.
     html
@@ -61,7 +64,7 @@ def league(
     from kvsteady.report import render_league, save
     from kvsteady.sweep import Store, Task, Workers
 
-    season = Season(workloads=only, engines=engine, seeds=seeds, quick=quick)
+    season = Season(workloads=only, engines=engine, seeds=seeds, quick=quick, mooncake=mooncake)
     if quick and workers is None:
         workers = 1  # most of its time goes into compiling, which each process does
     on = Workers(workers) if dask is None else Workers(backend="dask", address=dask)

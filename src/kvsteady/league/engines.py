@@ -39,14 +39,16 @@ class RegulatedSglang(Sglang):
         return given._replace(init=0.0, least=0.0, decay=1.0)
 
 
-def engine_of(name: EngineName, block_size: int, *, regulated: bool) -> Engine:
-    """An engine without a prefix cache, scheduling synchronously.
+def engine_of(
+    name: EngineName, block_size: int, *, regulated: bool, cached: bool = False
+) -> Engine:
+    """An engine scheduling synchronously, with its prefix cache if ``cached``.
 
     ``regulated``: a policy decides who gets in; False: SGLang as it comes.
     """
     if name == "vllm":
-        return Vllm(block_size=block_size, enable_prefix_caching=False, async_scheduling=False)
-    stock = Sglang(disable_radix_cache=True)
+        return Vllm(block_size=block_size, enable_prefix_caching=cached, async_scheduling=False)
+    stock = Sglang(disable_radix_cache=not cached)
     return without_reservation(stock) if regulated else stock
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from kvsteady.admission import NO_LIMIT
 from kvsteady.league.drift import Drift
 from kvsteady.league.engines import (
     EngineName,
@@ -17,10 +18,12 @@ from kvsteady.league.engines import (
     seconds_per_iteration,
 )
 from kvsteady.league.entrants import policy_of
+from kvsteady.league.loads import Conversations, Replayed, SystemPrompt, Told
 from kvsteady.league.measure import Result, measure
-from kvsteady.league.workloads import CONTESTS, Contest
+from kvsteady.league.workloads import CONTESTS, Contest, turn
 from kvsteady.model.system import System
 from kvsteady.simulate.load import Load
+from kvsteady.simulate.loads.mooncake import read_mooncake
 from kvsteady.simulate.loads.open_loop import Poisson
 from kvsteady.simulate.loads.saturated import Saturated
 from kvsteady.simulate.loads.together import burst
@@ -39,7 +42,8 @@ BURST = 1_000
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """A point of the league: all that decides its `Result`.
 
-    ``constants`` are the entrant's; ``quick`` makes the run about ten times shorter.
+    ``constants`` are the entrant's; ``quick`` makes the run about ten times shorter; ``trace`` is
+    the file of a workload that is read from one.
     """
 
     workload: str
@@ -48,6 +52,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     constants: tuple[tuple[str, float], ...] = ()
     quick: bool = False
+    trace: str = ""
 
 
 def play(match: Match) -> Result:
@@ -70,21 +75,26 @@ class _Run:
         match, contest = self.match, self.contest
         block = contest.block_size if match.engine == "vllm" else 1
         self.system: System = contest.system(match.seed, block_size=block)
-        policy = policy_of(match.entrant, self.system, match.constants)
+        policy = policy_of(match.entrant, self.system, match.constants, match.engine)
         self.longest = self.system.workload.longest_output
         self.left: list[Any] = []
         self.log: list[Any] = []
         self.machine = Machine(
-            engine_of(match.engine, block, regulated=policy is not None),
-            self.system.kv_tokens,
+            engine_of(match.engine, block, regulated=policy is not None, cached=contest.cached),
+            self.system.kv_tokens + contest.shared,
             iteration_time(),
             self._load().feed(),
             policy=policy,
             workload=self.system.workload,
-            finished=self.left.append,
+            finished=self._take,
             iterations=self.log.append,
             log_every=1 if contest.kind == "burst" else 0,
         )
+
+    def _take(self, rows: Any) -> None:
+        """Keep who left; what all share is nobody's, as in `Contest.system`."""
+        rows["prompt"] -= self.contest.shared
+        self.left.append(rows)
 
     @property
     def _lengths(self) -> tuple[int, int]:
@@ -96,6 +106,15 @@ class _Run:
         return max(_WARM_LIVES * self.longest, _WARM_LEAST), int(min(measured, most))
 
     def _load(self) -> Load:
+        contest = self.contest
+        load = self._plain_load()
+        if contest.told is not None:
+            load = Told(load, contest.told)
+        if contest.shared and contest.kind == "saturated":
+            load = SystemPrompt(load, contest.shared)
+        return load
+
+    def _plain_load(self) -> Load:
         contest, seed, limit = self.contest, self.match.seed, self.contest.max_tokens
         law = contest.law()
         if contest.kind == "saturated":
@@ -106,6 +125,10 @@ class _Run:
             warm_up, measured = self._lengths
             change = round(own.admissions_blocks * (warm_up + measured / 2))
             return Drift(law, contest.later(), change, max_tokens=limit, seed=seed)
+        if contest.kind == "conversations":
+            return Told(Conversations(turn(), contest.shared, 3000, seed=seed), limit or NO_LIMIT)
+        if contest.kind == "trace":
+            return Replayed(read_mooncake(self.match.trace, max_tokens=limit))
         rate = contest.load * capacity(self.match.engine, self.system)
         if contest.kind == "burst":
             requests = round(rate * (self._burst_at + 4 * self._service))

@@ -36,6 +36,8 @@ class Season:
         Keys; empty: all, or with ``quick`` a few.
     seeds
         How many; None is 5, or 1 with ``quick``.
+    mooncake
+        A Mooncake trace, which is played too (``mooncake-prefixes``); its path as workers see it.
     quick
         Three workloads, two policies, one engine, short runs: to see that it works.
 
@@ -49,6 +51,7 @@ class Season:
     engines: tuple[str, ...] = ()
     seeds: int | None = None
     quick: bool = False
+    mooncake: str | None = None
 
     def __post_init__(self) -> None:
         for field, given, known in (
@@ -58,6 +61,8 @@ class Season:
             for name in given:
                 if name not in known:
                     raise InputError(f"no {shown(name)}", field=field, allowed=", ".join(known))
+        if self.mooncake is None and any(_needs_trace(name) for name in self.workloads):
+            raise InputError("needs a trace", field="only", allowed="with a Mooncake trace given")
         if self.seeds is not None:
             whole_number(self.seeds, "seeds", 1, 1000)
 
@@ -68,7 +73,8 @@ class Season:
 
     def first(self) -> list[Match]:
         """Every constants of every grid, on seed 0."""
-        workloads = self.workloads or (QUICK_WORKLOADS if self.quick else tuple(CONTESTS))
+        there = tuple(name for name in CONTESTS if self.mooncake or not _needs_trace(name))
+        workloads = self.workloads or (QUICK_WORKLOADS if self.quick else there)
         engines = self.engines or (("vllm",) if self.quick else ENGINES)
         longest = max(len(entrant.grid) for entrant in ENTRANTS.values())
         # Another entrant each time, so that several workers do not compile the same one first.
@@ -79,6 +85,7 @@ class Season:
                 engine=engine,
                 constants=entrant.grid[place],
                 quick=self.quick,
+                trace=self.mooncake if self.mooncake and _needs_trace(workload) else "",
             )
             for engine in ENGINES
             for place in range(longest)
@@ -90,6 +97,10 @@ class Season:
             and (not entrant.engines or engine in entrant.engines)
             and (not self.quick or entrant.name in QUICK_ENTRANTS)
         ]
+
+
+def _needs_trace(workload: str) -> bool:
+    return CONTESTS[workload].kind == "trace"
 
 
 def play_season(

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
+import numpy as np
+
+from kvsteady.admission import NO_LIMIT
+from kvsteady.league.loads import Conversations
 from kvsteady.model.system import System
 from kvsteady.theory.tiers import design_tiers
 from kvsteady.workload.distributions import Lengths, independent
 from kvsteady.workload.law import Workload
 from kvsteady.workload.presets import preset
 
-Kind: TypeAlias = Literal["saturated", "drift", "open", "burst"]
+Kind: TypeAlias = Literal["saturated", "drift", "open", "burst", "conversations", "trace"]
 
 # Those of an 8B model in 16 bit on a GPU with 40 GB; about a hundred requests and more run at once.
 _KV_TOKENS = 131_072
@@ -34,11 +38,21 @@ class Contest:
     kind
         ``saturated``: a queue that never empties. ``drift``: one whose law becomes ``later``.
         ``open``: requests come at random times. ``burst``: 1,000 more come at once on the way.
+        ``conversations``: turns that share prefixes, never waited for; ``trace``: the same from a
+        file, and only played where one is given.
     kv_tokens, block_size
         Memory. SGLang has pages of one token whatever the block size.
     max_tokens
         What engine and policies are told of a request's output; None tells them the output, as
         where every request is to generate a fixed number of tokens.
+    told
+        Max_tokens that engine and policies are told in its stead: `NO_LIMIT` where requests come
+        without, or far too many. Too few there cannot be: an engine stops at max_tokens, and the
+        output is that long then.
+    shared
+        Tokens of a system prompt that all requests begin with. Engines have their prefix caches
+        where there are any, and in the last two kinds; x* is that of the rest of the prompts in the
+        rest of the memory.
     load
         Of open loops, the arrivals as a share of what the engine serves without evictions.
     heavy
@@ -55,6 +69,8 @@ class Contest:
     kv_tokens: int = _KV_TOKENS
     block_size: int = 16
     max_tokens: int | None = None
+    told: int | None = None
+    shared: int = 0
     load: float = 0.0
     later: Callable[[], Workload] | None = None
     heavy: bool = False
@@ -78,7 +94,12 @@ class Contest:
         if self.later is not None:
             law = _halves(law, self.later())
         block = self.block_size if block_size is None else block_size
-        return System(law, self.memory(seed), block)
+        return System(law, self.memory(seed) - self.shared, block)
+
+    @property
+    def cached(self) -> bool:
+        """Whether engines have their prefix caches."""
+        return self.shared > 0 or self.kind in ("conversations", "trace")
 
     @property
     def seeded(self) -> bool:
@@ -126,6 +147,23 @@ def _geometric() -> Workload:
     return independent(Lengths.fixed(128), Lengths.geometric(256.0, 2048))
 
 
+@cache
+def turn() -> Workload:
+    """What a turn of a conversation adds, and the answer."""
+    return independent(
+        Lengths.lognormal(150.0, 1.0, 2000).merged(64), Lengths.geometric(250.0, 1000).merged(64)
+    )
+
+
+@cache
+def _turns() -> Workload:
+    """Lengths of such turns with all that was said before, less the system prompt."""
+    (rows,) = Conversations(turn(), 0, 2000, seed=0).feed().batches
+    return Workload.from_counts(
+        rows["prompt"], rows["output"], np.ones_like(rows["prompt"]), random=True
+    )
+
+
 _AZURE, _CHAT = _preset("azure-conv"), _preset("chat")
 
 CONTESTS: Final[dict[str, Contest]] = {
@@ -163,6 +201,45 @@ CONTESTS: Final[dict[str, Contest]] = {
             heavy=True,
         ),
         Contest("chat", "chat with short prompts", _CHAT, max_tokens=1024),
+        Contest(
+            "azure-untold",
+            "Azure conversations that come without max_tokens",
+            _AZURE,
+            max_tokens=1000,
+            told=NO_LIMIT,
+        ),
+        Contest(
+            "azure-far",
+            "Azure conversations with max_tokens 16,384, 16 times the longest output",
+            _AZURE,
+            max_tokens=1000,
+            told=16_384,
+        ),
+        Contest(
+            "system-prompt",
+            "chat behind a system prompt of 2,048 tokens, prefix caches on",
+            _CHAT,
+            max_tokens=1024,
+            shared=2048,
+        ),
+        Contest(
+            "conversations",
+            "turns of 200 conversations at a time, system prompt 1,024, prefix caches on",
+            _turns,
+            kind="conversations",
+            max_tokens=1000,
+            shared=1024,
+            heavy=True,
+        ),
+        Contest(
+            "mooncake-prefixes",
+            "Mooncake conversations with their shared prefixes, prefix caches on",
+            _preset("mooncake-conv"),
+            kind="trace",
+            kv_tokens=_LARGE,
+            max_tokens=2000,
+            heavy=True,
+        ),
         Contest(
             "drift",
             "outputs 128 and 768: of four requests first one is long, then three",

@@ -21,9 +21,9 @@ from kvsteady.workload.ranges import whole_number
 
 class _State(NamedTuple):
     memo: Any  # see `wait.accumulated`
-    ends: IntArray  # tokens generated at which segments end
-    most: IntArray  # requests that may be in each
-    inside: IntArray  # scratch: who is
+    end: int  # tokens generated at which the first segment ends
+    most: int  # requests that may be in it
+    total: int  # and in all
     batch: int
     rate: float
 
@@ -39,10 +39,10 @@ class NestedWait:
     leave on the way.
 
     Source: Ao, Luo, Simchi-Levi, Wang, arXiv:2504.11320, with the limits as in the authors' own
-    simulation (github.com/Luoxiaogan/vidur_or). There, requests in memory wait at the border of a
-    segment whose threshold is not met. Engines decode whoever is in memory, so here the entrance
-    is closed instead while a later segment holds more than its share. Segments end at quantiles of
-    the workload's output law.
+    simulation (github.com/Luoxiaogan/vidur_or). There, requests in memory also wait at the border
+    of a segment until its threshold is met. Engines decode whoever is in memory, and no admission
+    policy can keep that half of the rule: here only the first segment and the sum of all are
+    limited. Segments end at quantiles of the workload's output law.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class NestedWait:
     """
 
     segments: int = 8
-    margin: float = 0.05
+    margin: float = 0.02
 
     sees_running = True
     oracle = False
@@ -74,11 +74,16 @@ class NestedWait:
         if setup.workload is None:
             raise InputError("needs a law of lengths", field="workload", allowed="a Workload")
         ends, each = thresholds(setup, setup.workload, self.segments, self.margin)
-        lengths = np.diff(ends, prepend=0)
-        most = np.maximum(np.ceil(each * lengths), 1).astype(np.int64)
+        room = each * np.diff(ends, prepend=0)
         rate = float(each[0])
-        batch = max(1, math.ceil(rate))
-        return _State(np.zeros(3), ends, most, np.zeros_like(ends), batch, rate)
+        return _State(
+            np.zeros(3),
+            int(ends[0]),
+            max(1, math.ceil(room[0])),
+            max(1, math.ceil(room.sum())),
+            max(1, math.ceil(rate)),
+            rate,
+        )
 
 
 def thresholds(
@@ -108,20 +113,12 @@ def thresholds(
 
 @decide_of(_State)
 def _decide(state: _State, view: Any) -> Any:
-    facts, inside = view.facts, state.inside
-    last = inside.size - 1
-    for k in range(inside.size):
-        inside[k] = 0
+    facts = view.facts
+    young = 0
     for i in range(facts.shown_running):
-        k = 0
-        while k < last and view.running[i].generated >= state.ends[k]:
-            k += 1
-        inside[k] += 1
+        young += view.running[i].generated < state.end
     quota = accumulated(facts, state.memo, state.rate, state.batch)
-    quota = min(quota, state.most[0] - inside[0])
-    for k in range(1, inside.size):
-        if inside[k] > state.most[k]:
-            quota = 0
+    quota = min(quota, state.most - young, state.total - facts.running)
     if quota <= 0:
         return 0
     spend(state.memo, quota)

@@ -28,15 +28,15 @@ def hits(memory: Any, s: Any, slot: int) -> int:
 
 
 def shared(memory: Any, s: Any, slot: int) -> int:
-    """KV tokens of a request in blocks that others hold too; of a waiting one, that anybody holds.
-
-    Looking must not change what is decided. Memories without content have none.
-    """
+    """KV tokens of a request in memory that lie in blocks which others hold too."""
     raise NotImplementedError
 
 
-def cached(memory: Any, s: Any, slot: int) -> int:
-    """KV tokens of a waiting request in the cache, as `hits`; looking changes no decision."""
+def found(memory: Any, s: Any, slot: int) -> tuple[int, int]:
+    """KV tokens of a waiting request in the cache, as `hits`; of these, in blocks that are held.
+
+    Looking must not change what is decided.
+    """
     raise NotImplementedError
 
 
@@ -83,6 +83,10 @@ def _none(memory: Any, s: Any, slot: int) -> int:
     return 0
 
 
+def _found_none(memory: Any, s: Any, slot: int) -> tuple[int, int]:
+    return 0, 0
+
+
 def _no_matter(memory: Any, s: Any) -> None:
     return
 
@@ -100,7 +104,7 @@ left_of = Door(left).of
 spare_of = Door(spare, _nothing).of
 hits_of = Door(hits).of
 shared_of = Door(shared, _none).of
-cached_of = Door(cached, _none).of
+found_of = Door(found, _found_none).of
 fits_of = Door(fits).of
 hold_of = Door(hold).of
 hold_tick_of = Door(hold_tick).of

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kvsteady.admission import NO_LIMIT, Policy, View, decide, decide_of, new_view
+from kvsteady.admission import NO_LIMIT, SHOWN_CONTENT, Policy, View, decide, decide_of, new_view
 from kvsteady.kernels import kernel
 from kvsteady.model.integer import UNIT
 from kvsteady.simulate.decoding import generated
-from kvsteady.simulate.doors import cached, shared, spare
+from kvsteady.simulate.doors import found, shared, spare
 from kvsteady.simulate.records import NONE
 from kvsteady.simulate.state import RUNNING, State
 from kvsteady.simulate.state import WAITING as QUEUE
@@ -62,8 +62,10 @@ def regulate(engine, memory, policy, view, s):
     facts.unwritten, facts.late = clock.unwritten, clock.late
     facts.shown_running = 0
     if clock.shows & _SHOWS_RUNNING:
-        facts.shown_running = _show(memory, s, RUNNING, view.running)
-    facts.shown_waiting = _show(memory, s, QUEUE, view.waiting)
+        facts.shown_running = _show(s, RUNNING, view.running)
+    facts.shown_waiting = _show(s, QUEUE, view.waiting)
+    if clock.shows & _SHOWS_RUNNING:
+        _show_content(memory, view, s)
     facts.shown_gone = clock.gone
     quota = decide(policy, view)
     clock.gone = 0
@@ -71,21 +73,34 @@ def regulate(engine, memory, policy, view, s):
 
 
 @kernel
-def _show(memory, s, name, rows):
+def _show(s, name, rows):
     """Fill ``rows`` with a list's requests, as many as there is room for; returns how many."""
     slot, many = s.lists[name].first, 0
     oracle = s.clock.shows & _SHOWS_OUTPUT
-    content = s.clock.shows & _SHOWS_RUNNING
     while slot != NONE and many < rows.size:
         r, row = s.requests[slot], rows[many]
         row.prompt, row.limit = r.prompt, r.limit
         row.generated = generated(s, slot)
         row.output = r.output if oracle else 0
-        row.shared = shared(memory, s, slot) if content else 0
-        row.cached = cached(memory, s, slot) if content and name == QUEUE else 0
         many += 1
         slot = r.after
     return many
+
+
+@kernel
+def _show_content(memory, view, s):
+    """Fill in what requests share, and what of the head of the queue is in the cache."""
+    slot = s.lists[RUNNING].first
+    for i in range(view.facts.shown_running):
+        view.running[i].shared = shared(memory, s, slot)
+        slot = s.requests[slot].after
+    slot = s.lists[QUEUE].first
+    for i in range(view.facts.shown_waiting):
+        row = view.waiting[i]
+        row.cached = row.shared = 0
+        if i < SHOWN_CONTENT:
+            row.cached, row.shared = found(memory, s, slot)
+            slot = s.requests[slot].after
 
 
 @kernel

@@ -13,9 +13,9 @@ from __future__ import annotations
 from kvsteady.simulate.counted import blocks_for, blocks_of
 from kvsteady.simulate.decoding import crossings, generated, held
 from kvsteady.simulate.doors import (
-    cached_of,
     eager_of,
     fits_of,
+    found_of,
     hits_of,
     hold_of,
     hold_tick_of,
@@ -44,24 +44,19 @@ def _hits(memory, s, slot):
     return memory.book.found * s.clock.block
 
 
-@cached_of(Pooled)
-def _cached(memory, s, slot):
-    r = s.requests[slot]
+@found_of(Pooled)
+def _found(memory, s, slot):
+    r, book = s.requests[slot], memory.book
     if r.key_count == 0 and r.preemptions == 0:
-        return 0
+        return 0, 0
     look_up(memory, s, slot)
-    return memory.book.found * s.clock.block
+    return book.found * s.clock.block, book.in_use * s.clock.block
 
 
 @shared_of(Pooled)
 def _shared(memory, s, slot):
     if memory.book.span == 0:
         return 0
-    if s.requests[slot].state == WAITING:
-        if s.requests[slot].key_count == 0:
-            return 0
-        look_up(memory, s, slot)
-        return memory.book.in_use * s.clock.block
     return held_by_others(memory, memory.seat_of[slot]) * s.clock.block
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from kvsteady.simulate.counted import blocks_for, blocks_of
 from kvsteady.simulate.decoding import crossings, generated
 from kvsteady.simulate.doors import (
-    cached_of,
     fits_of,
+    found_of,
     hits_of,
     hold_of,
     hold_tick_of,
@@ -61,24 +61,20 @@ def _hits(memory, s, slot):
     return book.found * s.clock.block
 
 
-@cached_of(Radix)
-def _cached(memory, s, slot):
+@found_of(Radix)
+def _found(memory, s, slot):
     r = s.requests[slot]
     if r.key_count == 0 and r.preemptions == 0:
-        return 0
-    return peek(memory, s, slot, (r.prompt + r.kept - 1) // s.clock.block)[0] * s.clock.block
+        return 0, 0
+    pages, locked = peek(memory, s, slot, (r.prompt + r.kept - 1) // s.clock.block)
+    return pages * s.clock.block, locked * s.clock.block
 
 
 @shared_of(Radix)
 def _shared(memory, s, slot):
-    r = s.requests[slot]
     if memory.book.span == 0:
         return 0
-    if r.state != WAITING:
-        return locked_above(memory, memory.seats[slot].node) * s.clock.block
-    if r.key_count == 0:
-        return 0
-    return peek(memory, s, slot, (r.prompt + r.kept - 1) // s.clock.block)[1] * s.clock.block
+    return locked_above(memory, memory.seats[slot].node) * s.clock.block
 
 
 @idle_hits_of(Radix)
