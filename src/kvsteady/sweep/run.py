@@ -36,7 +36,8 @@ class Workers:
     backend
         ``local``, or a cluster that runs already: ``dask`` or ``ray``.
     address
-        Of the cluster, as its client takes it: ``tcp://host:8786``. Dask needs one.
+        Of the cluster, as its client takes it: ``tcp://host:8786``. Dask needs one; Ray looks for
+        the one that runs here.
 
     Raises
     ------
@@ -144,7 +145,10 @@ def _computed(
         return
     code = "" if workers.backend == "local" else fingerprint()
     work = [(task.name, key, msgspec.json.encode(point), code) for key, point in points.items()]
-    for key, record in _in_parallel(work, count, workers):
+    landing = (
+        _on_ray(work, workers) if workers.backend == "ray" else _in_parallel(work, count, workers)
+    )
+    for key, record in landing:
         yield key, msgspec.json.decode(record, type=task.record)
 
 
@@ -154,12 +158,10 @@ def _in_parallel(work: list[Any], count: int, workers: Workers) -> Iterator[tupl
         options: dict[str, Any] = {"backend": workers.backend, "n_jobs": -1}
         if workers.backend == "local":
             options = {"backend": "loky", "n_jobs": count}
-        elif workers.backend == "dask":
+        else:
             # Ours to close; joblib, given the address, would leave its own client open.
             dask = import_extra("distributed", extra="dask")
             ends.enter_context(dask.Client(workers.address))
-        else:
-            import_extra("ray.util.joblib", extra="ray").register_ray()
         ends.enter_context(joblib.parallel_config(**options))
         # A local worker that has grown large is replaced by a fresh one, which is as it should be.
         ends.enter_context(warnings.catch_warnings())
@@ -178,3 +180,23 @@ def _in_parallel(work: list[Any], count: int, workers: Workers) -> Iterator[tupl
             raise
         finally:
             landing.close()
+
+
+def _on_ray(work: list[Any], workers: Workers) -> Iterator[tuple[str, bytes]]:
+    """Ray's backend for joblib hands nothing over before all is done, so Ray is asked itself."""
+    ray = import_extra("ray", extra="ray")
+    if not ray.is_initialized():
+        ray.init(address=workers.address or "auto", log_to_driver=False)
+    run = ray.remote(max_retries=3)(compute)
+    under_way = [run.remote(*each) for each in work]
+    try:
+        while under_way:
+            landed, under_way = ray.wait(under_way)
+            yield from ray.get(landed)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        raise SweepError(
+            "a worker was killed again and again; what had landed is kept: run again"
+        ) from error
+    finally:
+        for task in under_way:
+            ray.cancel(task)
