@@ -197,7 +197,8 @@ class Driver:
         place = request.num_tokens + max(request.num_output_placeholders - 1, 0)
         if self.slack and place == arrival.prompt + arrival.output - 1:
             return [STOP]
-        return [arrival.token_ids[place] if arrival.token_ids else 1]
+        # Asynchronously one more is computed for who stopped before vLLM hears of it.
+        return [arrival.token_ids[place] if place < len(arrival.token_ids) else 1]
 
 
 def driver_of(folder: Path, case: Case, **options: Any) -> Driver:

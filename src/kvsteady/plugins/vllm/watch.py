@@ -19,6 +19,7 @@ P = ParamSpec("P")
 _COMPLETED = ("FINISHED_STOPPED", "FINISHED_LENGTH_CAPPED", "FINISHED_REPETITION")
 _READY = ("WAITING", "PREEMPTED")
 _LOADING = "WAITING_FOR_REMOTE_KVS"
+_IDLE = "WAITING_FOR_STREAMING_REQ"
 
 
 def _harmless(
@@ -148,8 +149,12 @@ class Watch:
             self.regulator.step_aside(
                 f"vLLM admitted {len(came)} where {self._quota + self._holders} were allowed"
             )
-        if self._metrics is not None:
+        if self._metrics is None:
+            return
+        if scheduler.running:
             self._metrics.step()
+        else:
+            self._metrics.update()  # there may be no next iteration for long
 
     @_harmless
     def arrived(self, request: Any, queued: bool) -> None:
@@ -197,15 +202,17 @@ class Watch:
         ran = self._ran
         view = self.regulator.room_for(ran + len(holding))
         self._running.fill(view, scheduler.running)
-        self._holders = 0
+        self._holders = idle = 0
         for at, request in enumerate(holding, ran):
             view.running[at] = seen(request, self._longest)
             self._holders += self._may_go_on(request)
+            idle += request.status.name == _IDLE
         facts = view.facts
         facts["iteration"] = facts["ticks"] = self._iterations - 1
         facts["now"] = self.clock() - self._begun
         facts["free"] = self._pool.get_num_free_blocks() // self._groups
-        facts["running"], facts["shown_running"] = ran, ran + len(holding)
+        facts["running"] = ran + len(holding) - idle
+        facts["shown_running"] = ran + len(holding)
         facts["shown_waiting"] = 0 if paused else self._waiting.fill(view, scheduler.waiting)
         facts["waiting"] = 0 if paused else min(len(scheduler.waiting), NO_LIMIT - 1)
         facts["arrived"], facts["admitted"] = self._arrived, ledger.admitted
