@@ -29,9 +29,17 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return stopped.value.code, out, err
 
 
-def test_the_json_has_the_documented_types(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_json_has_the_documented_types_and_is_shown_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     code, out, err = run(capsys, *SECOND, "--json")
     assert (code, err) == (0, "")
+    saved = tmp_path / "tune.json"
+    saved.write_text(out, "utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["report", str(saved)])
+    assert stopped.value.code == 0
+    assert "kvsteady tune: do-nothing" in capsys.readouterr().out
     printed = json.loads(out)
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
     assert list(validator.iter_errors(printed)) == []

@@ -21,6 +21,7 @@ from kvsteady.advise.engine_estimate import (
     OnEngine,
     estimate_engine,
 )
+from kvsteady.advise.load import load_saved
 from kvsteady.advise.record import Advice, Record, WorkloadSummary
 from kvsteady.advise.tier_records import (
     Cures,
@@ -71,6 +72,7 @@ __all__ = [
     "compare_tiers",
     "estimate_engine",
     "load_analysis",
+    "load_saved",
     "load_tier_report",
     "load_tuning",
     "tune",

@@ -202,26 +202,28 @@ def check(
 
 @app.command
 def report(analysis: Path, /, *, html: Path | None = None) -> int:
-    """Show a saved analysis again, or turn it into a report.
+    """Show a saved analysis or tuning again, or turn it into a report.
 
     Parameters
     ----------
     analysis
-        What ``kvsteady check --json`` printed, in a file.
+        What ``kvsteady check --json`` or ``kvsteady tune --json`` printed, in a file.
     html
         Write a self-contained report to this file instead of printing the summary.
     """
-    from kvsteady.advise import load_analysis
-    from kvsteady.report import render_terminal, save
+    from kvsteady.advise import Tuning, load_saved
+    from kvsteady.report import render_terminal, render_tuning, save
 
     try:
-        saved = load_analysis(analysis.read_bytes(), file=str(analysis))
+        saved = load_saved(analysis.read_bytes(), file=str(analysis))
     except OSError as error:
         raise InputError(error.strerror or "cannot be read", file=analysis) from None
-    if html is None:
-        render_terminal(saved, Output())
-    else:
+    if html is not None:
         save(saved, html)
+    elif isinstance(saved, Tuning):
+        render_tuning(saved, Output())
+    else:
+        render_terminal(saved, Output())
     return OK
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from kvsteady.advise.analysis import Analysis
+from kvsteady.advise.tuning.counsel import percent
 from kvsteady.advise.verdict import Verdict
 from kvsteady.report.numbers import counted, modulus, quantity, share
 
@@ -192,7 +193,7 @@ def _engine(analysis: Analysis) -> tuple[Fact, ...]:
     estimate = analysis.engine
     if estimate is None:
         return ()
-    return tuple(
+    runs = tuple(
         Fact(
             f"{estimate.engine}, {name}",
             share(run.recomputed_share),
@@ -203,6 +204,22 @@ def _engine(analysis: Analysis) -> tuple[Fact, ...]:
             f"{estimate.time}",
         )
         for name, run in (("greedy", estimate.greedy), ("capped", estimate.capped))
+    )
+    return (*runs, *_tuning(analysis))
+
+
+def _tuning(analysis: Analysis) -> tuple[Fact, ...]:
+    found = analysis.tuning
+    runner = None if found is None else found.front_runner
+    if found is None or runner is None or runner.gain is None:
+        return ()
+    return (
+        Fact(
+            f"{found.engine}, tuned",
+            found.outcome,
+            "",
+            f"{runner.setting}: {found.objective.title} {percent(runner.gain)}, {found.eviction}",
+        ),
     )
 
 

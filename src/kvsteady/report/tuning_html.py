@@ -72,7 +72,12 @@ def tuning_plot(found: Tuning) -> Figure | None:
     if tax is not None:
         traces.append(
             _points([100 * tax.before], [0.0], ["as it is"], "@muted")
-            | {"marker": {"color": "@muted", "size": 11, "symbol": "circle-open"}}
+            | {
+                "mode": "markers+text",
+                "textposition": "top center",
+                "textfont": {"size": 11, "color": "@muted"},
+                "marker": {"color": "@muted", "size": 11, "symbol": "circle-open"},
+            }
         )
     return figure(
         [trace for trace in traces if trace["x"]],

@@ -9,9 +9,9 @@ from typing import Any
 from kvsteady.advise.tuning import flags
 from kvsteady.advise.tuning.change import Change, Options
 from kvsteady.advise.tuning.problem import TuningProblem
+from kvsteady.advise.tuning.rates import steady_rate
 from kvsteady.advise.tuning.trial import Effort
 from kvsteady.model.system import System
-from kvsteady.theory.caps import rate_caps
 from kvsteady.theory.equilibrium import equilibrium
 
 
@@ -76,7 +76,7 @@ def _policies(problem: TuningProblem, effort: Effort) -> list[Candidate]:
 
     def capped(of_x: float | None) -> Callable[[System], Change]:
         def made(system: System) -> Change:
-            rate = rate_caps(system).steady
+            rate = steady_rate(system)
             if of_x is not None:
                 rate = of_x * equilibrium(system).admissions_blocks
             return Change(policy="rate-cap", constants=(("rate", float(f"{rate:.4g}")),))
@@ -85,7 +85,7 @@ def _policies(problem: TuningProblem, effort: Effort) -> list[Candidate]:
 
     def batched(batch: int) -> Callable[[System], Change]:
         def made(system: System) -> Change:
-            rate = float(f"{rate_caps(system).steady:.4g}")
+            rate = float(f"{steady_rate(system):.4g}")
             return Change(policy="wait", constants=(("batch", batch), ("rate", rate)))
 
         return made

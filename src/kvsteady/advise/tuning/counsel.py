@@ -28,10 +28,6 @@ _TOLD: Final = (
 # than so much.
 _CALM: Final = 0.5
 _CHEAP: Final = 0.03
-SGLANG_ASIDE: Final = (
-    "SGLang's own reservation must step aside for it: SGLANG_MIN_NEW_TOKEN_RATIO_FACTOR=0 "
-    "SGLANG_NEW_TOKEN_RATIO_DECAY_STEPS=1"
-)
 
 
 def counsel(found: Tuning) -> tuple[Advice, ...]:
@@ -119,12 +115,10 @@ def _how(found: Tuning, runner: Measured) -> tuple[Advice, ...]:
         how = "No flag of the engine's own does it; kvsteady's plug-in, installed beside it, does"
     else:
         how = (
-            "No flag of the engine's own does it, and a plug-in that brings it into this engine is "
-            f"still to come: kvsteady simulate --policy {runner.setting} shows it"
+            "No flag of the engine's own does it, and there is no plug-in for this engine: "
+            f"kvsteady simulate --policy {runner.setting} shows what it does"
         )
     text = f"{how}."
-    if found.engine.startswith("sglang"):
-        text += f" {SGLANG_ASIDE}."
     flags = [
         (each.gain.mean, each)
         for each in found.compared

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 
 from kvsteady.advise.bursts import admissions_in_bursts
 from kvsteady.advise.tuning.change import Options
+from kvsteady.advise.tuning.rates import steady_rate
 from kvsteady.model.system import System
-from kvsteady.theory.caps import rate_caps
 from kvsteady.theory.equilibrium import equilibrium
 
 Make: TypeAlias = Callable[[Any, System, float], Mapping[str, Any]]
@@ -58,7 +58,7 @@ def _paced(conservativeness: float | None) -> Make:
     """
 
     def make(engine: Any, system: System, times: float) -> Mapping[str, Any]:
-        rate = rate_caps(system).steady
+        rate = steady_rate(system)
         pace = admissions_in_bursts(rate)
         interval = round(times * pace.denominator)
         most = max(1, int(Fraction(rate) * interval))

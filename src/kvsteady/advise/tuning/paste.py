@@ -7,9 +7,11 @@ from typing import Final
 
 from kvsteady.advise.tuning.record import Measured
 
-# Engines whose plug-in brings a policy in, and what to add where they are started.
+# How the plug-ins of `kvsteady.plugins` are given a policy; "{json}" and "{policy}" are filled in.
 _PLUGINS: Final = {
-    "vllm": "--scheduler-cls kvsteady.plugins.vllm.SteadyScheduler --additional-config '{}'",
+    "vllm": "--scheduler-cls kvsteady.plugins.vllm.SteadyScheduler --additional-config '{json}'",
+    "sglang": "KVSTEADY_POLICY={policy} python -m sglang.launch_server …",
+    "transformers": "KVSTEADY_POLICY={policy} python -m kvsteady.plugins.transformers serve …",
 }
 
 
@@ -24,10 +26,11 @@ def has_plugin(engine: str) -> bool:
 
 
 def pasted(versioned: str, change: Measured) -> str:
-    """Flags as they are; for a policy the plug-in's, or its name where there is none yet."""
+    """Flags as they are; for a policy the plug-in's, or its name where there is none."""
     if change.how == "flags":
         return change.setting
     engine = engine_name(versioned)
     if not has_plugin(engine):
         return f"# policy: {change.setting}"
-    return _PLUGINS[engine].format(json.dumps({"kvsteady": {"policy": change.setting}}))
+    given = json.dumps({"kvsteady": {"policy": change.setting}})
+    return _PLUGINS[engine].replace("{json}", given).replace("{policy}", change.setting)

@@ -13,6 +13,7 @@ from kvsteady.advise.tuning.problem import TuningProblem
 from kvsteady.advise.tuning.record import Measured, Objective
 from kvsteady.advise.tuning.trial import TASK, Effort, trial_of
 from kvsteady.league.measure import Result
+from kvsteady.model.system import System
 from kvsteady.progress import Progress
 from kvsteady.sweep import Store, Task, Workers, sweep
 
@@ -37,10 +38,11 @@ class Runs:
     progress: Progress
     expected: int
     done: int = field(default=0, init=False)
+    _systems: dict[int, System] = field(default_factory=dict, init=False)
 
     def play(self, tried: Sequence[Candidate], seeds: Sequence[int]) -> list[Played]:
         """Every candidate on every seed, in their order."""
-        systems = [self.problem.system_of(seed) for seed in seeds]
+        systems = [self._system(seed) for seed in seeds]
         trials = [
             trial_of(
                 self.problem,
@@ -69,6 +71,12 @@ class Runs:
             )
             for place, candidate in enumerate(tried)
         ]
+
+    def _system(self, seed: int) -> System:
+        """One object per seed, so that what is known of it is found again."""
+        if seed not in self._systems:
+            self._systems[seed] = self.problem.system_of(seed)
+        return self._systems[seed]
 
 
 def measured(engine: str, objective: Objective, now: Played, each: Played) -> Measured:
