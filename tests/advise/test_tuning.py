@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from pathlib import Path
@@ -24,6 +25,7 @@ from kvsteady.model import Eviction, System
 from kvsteady.plugins import read_settings, settings_of_environment
 from kvsteady.policies import Wait, policy_of
 from kvsteady.progress import silent
+from kvsteady.report.facts import key_numbers
 from kvsteady.simulate.engines.paper import Paper
 from kvsteady.simulate.engines.sglang import Sglang
 from kvsteady.simulate.engines.vllm import Vllm
@@ -208,6 +210,18 @@ def test_the_papers_engine_restarts_and_gains_completions() -> None:
     assert "under restart: evicted requests lose their progress" in found.advice[0].text
 
 
+def test_an_engine_that_comes_to_a_stop_has_nothing_to_compare_with() -> None:
+    # A prompt of 16 tokens never fits into 8 per iteration, uncut.
+    small = {"max_num_seqs": 8, "max_num_batched_tokens": 8, "enable_chunked_prefill": False}
+    engine = dataclasses.replace(STOCK, **small)
+    found = tune(on_vllm(TINY, SECOND, engine), effort="quick")
+    assert found.outcome == "stuck"
+    assert found.front_runner is None
+    assert found.advice[0].title == "vllm-0.32.0 as it is comes to a stop"
+    assert {each.outcome for each in found.tried} == {"stalled"}
+    assert {each.gain for each in found.tried} == {None}
+
+
 def test_check_begins_with_what_came_of_the_engine(by_token: Tuning) -> None:
     analysis = check(TINY, on=OnEngine(STOCK, TOKEN, "a model"))
     assert analysis.tuning == by_token
@@ -220,6 +234,9 @@ def test_check_begins_with_what_came_of_the_engine(by_token: Tuning) -> None:
         """--additional-config '{"kvsteady": {"policy": "steady"}}'"""
     )
     assert len(vllm.settings) > 1
+    facts = {fact.label: fact for fact in key_numbers(analysis)}
+    assert facts["vllm-0.32.0, tuned"].value == "use-policy"
+    assert "steady" in facts["vllm-0.32.0, tuned"].note
 
 
 def test_theory_keeps_quiet_where_the_engine_has_nothing_to_gain() -> None:

@@ -163,7 +163,7 @@ def _tuned(system: System, on: OnEngine, seed: int, progress: Progress) -> Tunin
     """A first look at what the engine gains from; None for an engine of somebody's own."""
     if name_of(on.engine) is None:
         return None
-    return tune(TuningProblem(system, on), seed=seed, effort="quick", progress=progress)
+    return tune(TuningProblem(system, on), seed=seed % 2**61, effort="quick", progress=progress)
 
 
 def _worst_throughput(system: System, ends: float, x_star: float) -> tuple[float, str]:

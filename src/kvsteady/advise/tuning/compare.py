@@ -42,8 +42,10 @@ def objective_of(now: Result) -> Objective:
 
 
 def outcome_of(results: Sequence[Result]) -> Literal["ran", "livelocked", "stalled"]:
-    """How the worst of the runs ended."""
-    ended = {result.outcome for result in results}
+    """How the worst of the runs ended; one that completed nothing counts as stalled, before the
+    simulator is sure of it.
+    """
+    ended = {result.outcome if result.completions else "stalled" for result in results}
     return "livelocked" if "livelocked" in ended else "stalled" if "stalled" in ended else "ran"
 
 

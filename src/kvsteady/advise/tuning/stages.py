@@ -62,7 +62,7 @@ def tune(
         Seeds out of range.
     """
     many = _SEEDS[effort] if seeds is None else whole_number(seeds, "seeds", 2, 1000)
-    first = whole_number(seed, "seed", 0, 2**40)
+    first = whole_number(seed, "seed", 0, 2**61)
     plan = Seeds(
         choosing=(first,),
         comparing=tuple(range(first + 1, first + 1 + many)),
