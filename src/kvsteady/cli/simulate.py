@@ -138,8 +138,8 @@ def simulate(
         Most admissions per iteration and replica: a number, or auto for the theory's.
     policy
         Admission policy that is asked in each iteration: greedy, kv-watermark, max-active,
-        no-evict, new-token-ratio, rate-cap, look-ahead, wait, aimd or steady, with options as in
-        kv-watermark:watermark=0.1.
+        no-evict, new-token-ratio, rate-cap, look-ahead, wait, nested-wait, aimd or steady, with
+        options as in kv-watermark:watermark=0.1; victim=ORDER says whom to evict.
     time
         Iteration times: one that comes with kvsteady (llama-3.1-8b_h100 if left out), a file of
         kvsteady fit,
