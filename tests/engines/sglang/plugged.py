@@ -70,8 +70,61 @@ def saturate(driver: Driver, requests: list[Arrival], steps: int, queue: int = 4
     return run
 
 
+class OverlapDriver(Driver):
+    """A result is processed while the next batch runs: ``Scheduler.event_loop_overlap``."""
+
+    def build_options(self, s: Any) -> None:
+        super().build_options(s)
+        s.enable_overlap = s.enable_skip_finishing_decode = True
+
+    def step(self) -> Step:
+        s = self.scheduler
+        self.retracted, self.aborted = [], []
+        plan = s.get_next_batch_to_run(running_batch=s.running_batch, last_batch=s.last_batch)
+        s.running_batch, batch = plan.running_batch, plan.batch_to_run
+        at_once = s.is_disable_overlap_for_batch(batch, last_batch=s.last_batch)
+        finished = self.pop() if at_once else ()
+        kind, tokens = self.described(batch) if batch else ("idle", ())
+        if batch:
+            s.forward_ct += 1
+            s.result_queue.append((batch.copy(), None))
+        if s.last_batch and not at_once:
+            finished = self.pop()
+        s.last_batch = batch
+        return Step(
+            kind=kind,
+            tokens=tokens,
+            retracted=tuple(self.retracted),
+            aborted=tuple(self.aborted),
+            finished=finished,
+            free=s.token_to_kv_pool_allocator.available_size(),
+            evictable=s.tree_cache.evictable_size(),
+            ratio=s.new_token_ratio_tracker.current,
+            chunked=None if s.chunked_req is None else int(s.chunked_req.rid),
+            running=(),
+            waiting=tuple(int(r.rid) for r in s.waiting_queue),
+        )
+
+    def pop(self) -> tuple[int, ...]:
+        """Process the oldest result; who completes with it."""
+        batch, _ = self.scheduler.result_queue.popleft()
+        before = {r.rid for r in batch.reqs if r.finished()}
+        self.process(batch)
+        return tuple(int(r.rid) for r in batch.reqs if r.finished() and r.rid not in before)
+
+
 def guard(driver: Driver) -> Any:
     return driver.scheduler._kvsteady_guard
 
 
-__all__ = ["Arrival", "Driver", "Knobs", "Run", "guard", "plugged", "saturate"]
+__all__ = [
+    "Arrival",
+    "Driver",
+    "Knobs",
+    "OverlapDriver",
+    "Run",
+    "Scheduler",
+    "guard",
+    "plugged",
+    "saturate",
+]

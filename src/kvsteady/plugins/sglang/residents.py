@@ -31,7 +31,8 @@ class Residents:
         self._prompt = np.zeros(rows, dtype=np.int64)
         self._limit = np.zeros(rows, dtype=np.int64)
         self._here, self._known = np.zeros((2, rows), dtype=bool)
-        self._present = _EMPTY  # rows, in the order of admission
+        self._present = _EMPTY  # rows, in the batch's order
+        self._began = False  # those who were there before us are taken in
         # KV tokens that an evicted request had.
         self._had: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
@@ -65,6 +66,10 @@ class Residents:
         if chunked is not None and chunked.kv.req_pool_idx is not None:
             rows = np.append(rows, chunked.kv.req_pool_idx)
             everyone = [*everyone, chunked]
+        if self._began and rows.size == self._present.size:  # nobody left
+            self._present = rows.copy()
+            return []
+        self._began = True
         self._make_room(int(rows.max(initial=0)))
         for place in np.flatnonzero(~self._known[rows]).tolist():  # were there before us
             self._take_in(int(rows[place]), everyone[place])
