@@ -1,4 +1,4 @@
-"""SGLang's `PrefillAdder` with a policy's limit, and without its reservation for running requests.
+"""SGLang's ``PrefillAdder`` with a policy's limit, and no reservation for who runs.
 
 Nothing of SGLang's is copied: what is overridden answers for itself, or asks the original.
 """

@@ -1,0 +1,115 @@
+"""What the SGLang adapter keeps of the queue and of memory, against requests made by hand."""
+
+from __future__ import annotations
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from kvsteady.admission import new_view
+from kvsteady.plugins import Ledger
+from kvsteady.plugins.sglang.head import Head
+from kvsteady.plugins.sglang.residents import Residents
+
+
+class Request:
+    """Of SGLang's request, what is read."""
+
+    def __init__(self, row: int, prompt: int, generated: int = 0, limit: int = 99) -> None:
+        self.kv = SimpleNamespace(req_pool_idx=row)
+        self.origin_input_ids = [7] * prompt
+        self.output_ids = [7] * generated
+        self.sampling_params = SimpleNamespace(max_new_tokens=limit)
+
+
+class Tensor(list):  # type: ignore[type-arg]
+    """Of a tensor, what is called."""
+
+    def numpy(self) -> Any:
+        return np.array(self, dtype=np.int64)
+
+    def tolist(self) -> list[int]:
+        return list(self)
+
+    def __getitem__(self, at: Any) -> Any:
+        return Tensor(super().__getitem__(at))
+
+
+def batch(*requests: Request, cached: int = 0) -> Any:
+    tokens = [len(r.origin_input_ids) + len(r.output_ids) for r in requests]
+    return SimpleNamespace(
+        reqs=list(requests),
+        req_pool_indices_cpu=Tensor(r.kv.req_pool_idx for r in requests),
+        # The KV of the last token is not stored, but for a prefill's prompt.
+        seq_lens_cpu=Tensor(
+            t - 1 if r.output_ids else t for t, r in zip(tokens, requests, strict=True)
+        ),
+        prefix_lens=[cached] * len(requests),
+        extend_lens=[t - cached for t in tokens],
+    )
+
+
+def test_the_head_is_the_queues_whatever_moves() -> None:
+    rng, head, view = random.Random(1), Head(), new_view(1)
+    queue = [Request(0, prompt) for prompt in range(1, 400)]
+    for step in range(300):
+        shown = head.show(view, queue)
+        assert shown == min(len(queue), 256)
+        assert list(view.waiting["prompt"][:shown]) == [
+            len(r.origin_input_ids) for r in queue[:shown]
+        ]
+        match rng.randrange(5):
+            case 0 | 1:  # some are admitted
+                del queue[: rng.randrange(12)]
+            case 2:  # some arrive
+                queue += [Request(0, 1000 + step, generated=step) for _ in range(rng.randrange(9))]
+            case 3:  # one is aborted
+                del queue[len(queue) // 2 : len(queue) // 2 + 1]
+            case 4:  # by another order
+                queue.reverse()
+
+
+def test_who_is_in_memory_with_how_many_tokens() -> None:
+    residents, ledger, view = Residents(4), Ledger(), new_view(8)
+    first, second = Request(1, 20, limit=40), Request(6, 30, limit=50)
+    assert residents.look(batch(), None) == []
+    assert residents.admit(batch(first, second), 2, ledger) == (2, 0)
+    for request in (first, second):
+        request.output_ids.append(7)
+    running = batch(first, second)
+    assert residents.look(running, None) == []
+    assert residents.show(view, running) == 2
+    assert [tuple(row)[:3] for row in view.running[:2]] == [(20, 1, 40), (30, 1, 50)]
+    assert ledger.prefilled == 50
+    # The second leaves, and a request that is cut into chunks takes its row.
+    third = Request(6, 70, limit=60)
+    assert residents.look(batch(first), None) == [second]
+    assert residents.admit(batch(third), 1, ledger) == (1, 0)
+    assert residents.admit(batch(third), 1, ledger) == (0, 0)
+    assert residents.look(batch(first), third) == []
+    assert residents.show(view, batch(first)) == 2
+    assert [tuple(row)[:3] for row in view.running[:2]] == [(20, 1, 40), (70, 0, 60)]
+
+
+def test_what_was_computed_before_is_counted_less_what_the_cache_has() -> None:
+    residents, ledger = Residents(4), Ledger()
+    lost = Request(2, 20, generated=5)
+    residents.look(batch(), None)
+    residents.admit(batch(lost), 1, ledger)
+    assert residents.look(batch(), None) == [lost]
+    residents.evict(lost)
+    assert residents.evicted == 1
+    assert residents.admit(batch(lost, cached=16), 1, ledger) == (1, 1)
+    # 24 tokens had KV: all but the last one's.
+    assert (ledger.recomputed, residents.evicted) == (24 - 16, 0)
+
+
+def test_those_who_were_there_before_are_taken_in() -> None:
+    residents, view = Residents(2), new_view(8)
+    old = Request(5, 20, generated=3, limit=40)
+    assert residents.look(batch(old), None) == []
+    assert residents.show(view, batch(old)) == 1
+    assert tuple(view.running[0])[:3] == (20, 3, 40)
+    assert residents.look(batch(), None) == [old]
