@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from kvsteady.admission import NO_LIMIT
 
 Row = tuple[int, int, int, int, int, int]  # of SEEN: prompt, generated, limit, output, shared, …
@@ -44,6 +46,7 @@ class Rows:
 
     def __init__(self, array: Callable[[int], Any]) -> None:
         self._array = array
+        self._records: Any = None
         self.names: list[str] = []
 
     @property
@@ -63,8 +66,10 @@ class Rows:
             place = self.names.index(name)
         except ValueError:
             return False
-        rows = self.filled
-        rows[place:-1] = rows[place + 1 :]
+        many, rows = len(self.names), self._array(0)
+        if rows is not self._records:  # as plain numbers: numpy copies records field by field
+            self._records, self._numbers = rows, rows.view(np.int64).reshape(rows.size, -1)
+        self._numbers[place : many - 1] = self._numbers[place + 1 : many]
         del self.names[place]
         return True
 
