@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from loads import Load
-from predict import predicted
 from serve import hardware, make_model, serve
 
 from kvsteady.league.interval import interval
@@ -73,10 +72,6 @@ def play(make: Callable[[bool], Load], arguments: list[str] | None = None) -> Pa
         "intervals": {
             arm: {name: interval([run[name] for run in each]) for name in MEASURED}
             for arm, each in runs.items()
-        },
-        "predicted": {
-            arm: [predicted(load, policy, seed) for seed in range(len(runs[arm]))]
-            for arm, policy in ARMS.items()
         },
     }
     given.out.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,7 @@ def predicted(load: Load, policy: str | None, seed: int) -> dict[str, int]:
     machine = Machine(
         engine,
         load.kv_tokens,
-        LinearTime(iteration=1.0),
+        LinearTime(iteration=1.0, prefill=0.0, decode=0.0, kv_read=0.0),
         feed,
         policy=asked,
         finished=lambda gone: again.append(int(gone["recomputed"].sum())),

@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import loads
 import msgspec
+from predict import predicted
 
 from kvsteady.report.layout import Figure, axis, figure, line
 from kvsteady.report.page import page
 from kvsteady.report.plain import escaped
 
+ARMS = {"stock": None, "steady": "steady"}
 COLOURS = {"stock": "@greedy", "steady": "@cap"}
 _HEAD = (
     "| load | scheduler | repetitions | tokens/s | ITL p50 / p99, ms | evictions "
@@ -30,8 +33,15 @@ class Results(msgspec.Struct):
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The experiments of a folder, by name."""
-    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    """The experiments of a folder, by name, with what the simulator says of each repetition."""
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    for each in found:
+        load = getattr(loads, each["experiment"])(each["toy"])
+        each["predicted"] = {
+            arm: [predicted(load, ARMS[arm], seed) for seed in range(len(runs))]
+            for arm, runs in each["runs"].items()
+        }
+    return found
 
 
 def table(experiments: list[dict[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,10 @@ def make_model(toy: bool) -> Any:
 def hardware() -> dict[str, Any]:
     """What it ran on."""
     on_gpu = torch.cuda.is_available()
-    processor = next(
-        (
-            line.partition(":")[2].strip()
-            for line in open("/proc/cpuinfo", encoding="utf-8")  # noqa: PTH123, SIM115 - a device
-            if line.startswith("model name")
-        ),
-        "unknown",
-    )
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text("utf-8").splitlines() if about.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = names[0] if names else "unknown"
     return {
         "device": torch.cuda.get_device_name() if on_gpu else f"CPU: {processor}",
         "gpu": on_gpu,

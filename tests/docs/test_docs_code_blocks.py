@@ -34,7 +34,7 @@ FILES = {
 }
 
 # Run against the engine instead: tests/engines.
-OF_ENGINES = {DOCS / "guides" / "vllm.md"}
+OF_ENGINES = {DOCS / "guides" / f"{name}.md" for name in ("vllm", "transformers")}
 
 
 def blocks(page: Path) -> list[str]:

@@ -43,10 +43,10 @@ def test_the_blocks_run(hurried_machine, caplog, capsys):
     assert known["regulator"].ledger.evicted == 0
     assert known["regulator"].ledger.completed == 200
     exec(blocks[2], known)
-    scheduler = known["manager"].batch_processor.scheduler
-    assert type(scheduler).__name__ == "SteadyFIFOScheduler"
+    processor = known["manager"].batch_processor
+    assert type(processor.scheduler).__name__ == "SteadyFIFOScheduler"
     exec(blocks[3], known)
-    assert type(known["manager"].batch_processor.scheduler).__name__ == "FIFOScheduler"
+    assert type(processor.scheduler).__name__ == "FIFOScheduler"
     assert len(known["rest"]) == 199
     assert all(len(result.generated_tokens) == 32 for result in known["rest"])
     assert not [each for each in caplog.records if each.name == "kvsteady.plugins"]
