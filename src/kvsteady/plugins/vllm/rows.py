@@ -4,6 +4,8 @@ To read a thousand requests anew in each iteration would cost as much as a polic
 came and went are written, and everybody else gains a token in one go; where that does not explain
 what vLLM did, the rows are read anew.
 """
+# mypy: disallow-untyped-decorators=false
+# (a kernel: numba compiles it for the types it is called with)
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+import numba
 import numpy as np
 
 from kvsteady.admission import NO_LIMIT, View
@@ -19,6 +22,7 @@ from kvsteady.admission.view import SEEN
 
 # Read anew now and then, whatever happened: a guard that costs next to nothing.
 _ANEW_EVERY = 512
+_NOBODY = np.zeros(0, dtype=np.int64)
 # What no engine knows of a request (its output), or is not looked up.
 _REST = (0,) * (len(SEEN.names or ()) - 3)
 
@@ -32,6 +36,37 @@ def seen(request: Any, longest: int) -> tuple[int, ...]:
     limit = min(request.max_tokens, max(longest - prompt, 1), NO_LIMIT)
     generated = request.num_output_tokens + request.num_output_placeholders
     return prompt, min(generated, limit), limit, *_REST
+
+
+@numba.njit(cache=True, error_model="numpy")
+def bring_up(rows, numbers, count, without, left, gained):  # type: ignore[no-untyped-def]
+    """Give everybody a token, ``without`` some, and close up the rows of who ``left``.
+
+    ``numbers`` of the rows are sorted, so are the other two. Returns how many rows there are then,
+    and how many gained a token.
+    """
+    kept = many = i = j = 0
+    for at in range(count):
+        number = numbers[at]
+        while i < without.size and without[i] < number:
+            i += 1
+        bare = i < without.size and without[i] == number
+        if gained and not bare and rows[at].generated < rows[at].limit:
+            rows[at].generated += 1
+            many += 1
+        while j < left.size and left[j] < number:
+            j += 1
+        if j < left.size and left[j] == number:
+            continue
+        if kept < at:
+            rows[kept] = rows[at]
+            numbers[kept] = number
+        kept += 1
+    return kept, many
+
+
+def _sorted(numbers: list[int]) -> Any:
+    return np.array(sorted(numbers), dtype=np.int64) if numbers else _NOBODY
 
 
 class RunningRows:
@@ -55,6 +90,8 @@ class RunningRows:
         self._left_before = 0
         self._gained: int | None = None
         self._prefilling: list[str] = []
+        # Compiled now, while nobody waits.
+        bring_up(np.zeros(1, dtype=SEEN), _NOBODY, 0, _NOBODY, _NOBODY, False)
 
     def came(self, request: Any) -> None:
         """Take down that a request was admitted."""
@@ -90,53 +127,43 @@ class RunningRows:
 
     def _follow(self, rows: Any, running: Sequence[Any]) -> bool:
         """Write what changed; False where that does not explain what is there."""
-        count, came = self._count, len(self._came)
-        if count + came > rows.size:
+        came = self._came
+        if self._count + len(came) > rows.size:
             return False
-        if self._gained is not None and not self._add_tokens(rows, came):
-            return False
-        if came:
-            for at, request in enumerate(self._came, count):
-                rows[at] = seen(request, self._longest)
-            self._count = count + came
-            self._numbers[count : self._count] = np.arange(self._next - came, self._next)
-            self._came.clear()
-        if self._left:
-            self._close_up(rows)
-        if self._count != len(running):
+        still = [self._number[name] for name in self._prefilling if name in self._number]
+        before = [number for number in still if number < self._next - len(came)]
+        gone = self._left[: self._left_before]
+        count, gained = bring_up(
+            rows,
+            self._numbers,
+            self._count,
+            _sorted(before + gone),
+            _sorted(self._left),
+            self._gained is not None,
+        )
+        # Those who came are read with the token that they gained.
+        gained += len(came) - (len(still) - len(before))
+        explained = self._gained is None or gained == self._gained
+        self._gained, self._left_before = None, 0
+        self._prefilling.clear()
+        first = self._next - len(came)
+        for number, request in enumerate(came, first):
+            if self._number.get(request.request_id) == number:  # else it is gone again
+                rows[count] = seen(request, self._longest)
+                self._numbers[count] = number
+                count += 1
+        self._came.clear()
+        self._left.clear()
+        self._count = count
+        if not explained or count != len(running):
             return False
         last = self._number.get(running[-1].request_id) if running else None
-        return not running or last == self._numbers[self._count - 1]
-
-    def _places(self, numbers: Sequence[int]) -> Any:
-        return np.searchsorted(self._numbers[: self._count], np.sort(numbers))
-
-    def _add_tokens(self, rows: Any, came: int) -> bool:
-        """A token for everybody who was here, but for who has all, left before or prefills."""
-        expected, self._gained = self._gained, None
-        generated = rows["generated"][: self._count]
-        gain = generated < rows["limit"][: self._count]
-        still = [self._number[name] for name in self._prefilling if name in self._number]
-        before = [number for number in still if number < self._next - came]
-        without = before + self._left[: self._left_before]
-        if without:
-            gain[self._places(without)] = False
-        generated += gain
-        # Those who came are read with the token that they gained.
-        return int(np.count_nonzero(gain)) + came - (len(still) - len(before)) == expected
-
-    def _close_up(self, rows: Any) -> None:
-        keep = np.ones(self._count, dtype=bool)
-        keep[self._places(self._left)] = False
-        self._left.clear()
-        count = int(np.count_nonzero(keep))
-        rows[:count] = rows[: self._count][keep]
-        self._numbers[:count] = self._numbers[: self._count][keep]
-        self._count = count
+        return not running or last == self._numbers[count - 1]
 
     def _read(self, rows: Any, running: Sequence[Any]) -> None:
         self._came.clear()
         self._left.clear()
+        self._left_before = 0
         self._gained, self._age = None, 0
         self._count = self._next = len(running)
         self._number = {request.request_id: i for i, request in enumerate(running)}
@@ -193,7 +220,8 @@ class WaitingRows:
             self._shown.clear()  # some were passed over
             return
         rest = len(self._shown) - many
-        rows[:rest] = rows[many : many + rest].copy()
+        words = rows.view(np.int64).reshape(rows.size, -1)  # moved faster than records
+        words[:rest] = words[many : many + rest]
         del self._shown[:many]
 
     def fill(self, view: View, queue: Any) -> int:
