@@ -32,6 +32,7 @@ bench: $(VENV)/test
 bench-engines: $(ENGINES)/installed
 	HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m benchmarks.bench_engines
 	HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m benchmarks.bench_plugin_transformers
+	HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m benchmarks.bench_plugin_vllm
 
 # A row per claim of the paper, and ours, in kvsteady-reproduce/report.html.
 reproduce: $(VENV)/run
