@@ -91,11 +91,17 @@ class Server:
                 threading.Event().wait(0.5)
             else:
                 return self
+        self.stop()
         raise AssertionError(self.said()[-3000:])
 
     def __exit__(self, *_: object) -> None:
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait()
+        self.stop()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+        self.log.close()
 
     def said(self) -> str:
         return Path(self.log.name).read_text()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
+import numpy as np
+
 from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Setup
 from kvsteady.plugins.metrics import Metrics
 from kvsteady.plugins.regulator import LOG, Regulator
@@ -97,9 +99,8 @@ class Watch:
         # By request: who is in the middle of a prefill, and tokens that an eviction threw out.
         self._prefilling: dict[str, Any] = {}
         self._lost: dict[str, int] = {}
-        facts = self.regulator.view.facts
-        facts["block"], facts["blocks"] = self._block, blocks
-        facts["unwritten"], facts["late"] = 1, late
+        self._memory, self._late = (self._block, blocks), late
+        self._facts = np.asarray(self.regulator.view.facts.base)
         self._metrics: Metrics | None = None
         if metrics is not None:
             self._show(metrics)
@@ -207,16 +208,27 @@ class Watch:
             view.running[at] = seen(request, self._longest)
             self._holders += self._may_go_on(request)
             idle += request.status.name == _IDLE
-        facts = view.facts
-        facts["iteration"] = facts["ticks"] = self._iterations - 1
-        facts["now"] = self.clock() - self._begun
-        facts["free"] = self._pool.get_num_free_blocks() // self._groups
-        facts["running"] = ran + len(holding) - idle
-        facts["shown_running"] = ran + len(holding)
-        facts["shown_waiting"] = 0 if paused else self._waiting.fill(view, scheduler.waiting)
-        facts["waiting"] = 0 if paused else min(len(scheduler.waiting), NO_LIMIT - 1)
-        facts["arrived"], facts["admitted"] = self._arrived, ledger.admitted
-        facts["evicted"], facts["completed"] = ledger.evicted, ledger.completed
+        queued = 0 if paused else len(scheduler.waiting)
+        ticks = self._iterations - 1
+        # All at once: field by field costs several times as much.
+        self._facts[0] = (
+            ticks,
+            ticks,
+            self.clock() - self._begun,
+            *self._memory,
+            self._pool.get_num_free_blocks() // self._groups,
+            ran + len(holding) - idle,
+            min(queued, NO_LIMIT - 1),
+            self._arrived,
+            ledger.admitted,
+            ledger.evicted,
+            ledger.completed,
+            1,  # the KV of a last token is never stored
+            self._late,
+            ran + len(holding),
+            self._waiting.fill(view, scheduler.waiting) if queued else 0,
+            0,  # the regulator knows who left
+        )
 
     def _may_go_on(self, request: Any) -> bool:
         """Whether one who holds blocks may run in this iteration."""
