@@ -70,7 +70,7 @@ class Server:
         named.mkdir(parents=True, exist_ok=True)
         (named / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n")
         path = os.pathsep.join([str(named.parent), os.environ.get("PYTHONPATH", "")])
-        words = command.replace("MODEL", str(folder)).replace("/tmp/", f"{folder}/")
+        words = command.replace("/tmp/", f"{folder}/").replace("MODEL", str(folder))
         binary = f"{shlex.quote(sys.executable)} -m vllm.entrypoints.cli.main serve"
         words = words.replace("vllm serve", binary)
         self.log = (folder / "log").open("w+")
