@@ -266,4 +266,4 @@ def test_a_policy_by_name_is_asked_and_named_in_the_result(
         *("--requests", "600", "--policy", "steady"),
     )
     assert found["num_preemptions_total"] == 0
-    assert found["replicas"][0]["policy"] == "Steady(risk=2.5, margin=10.0)"  # type: ignore[index]
+    assert found["replicas"][0]["policy"] == "Steady(risk=2.0)"  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""The policy that learns: paced by feedback, held back by a forecast. See `policy`."""
+"""The policy that learns: paced by a plan, held back by a forecast. See `policy`."""
 
 from kvsteady.policies.steady.policy import Steady
 

@@ -1,19 +1,16 @@
 """Steady: as fast as memory allows in the long run, and never faster than is safe now.
 
-Three parts, each from the theory:
+1. *Learn.* The law of output lengths, from tokens watched and completions (`watch`, `learn`). It
+   gives the survival weights w, hence the equilibrium rate x*. Until then max_tokens are believed.
+2. *Plan.* Admit at the largest rate up to x* that can be kept for good (`plan`). For lengths that
+   are certain this spreads requests evenly and leaves none of the lumps that cycles are made of.
+   Lengths that are not leave dips; they are refilled a few times as fast, while the plan at full
+   rate exceeds memory by no more than twice the standard deviation of memory at equilibrium.
+3. *Be safe.* Admit a request only while the forecast of everybody's memory, by age (`forecast`),
+   stays below capacity in all the time ahead, with ``risk`` standard deviations to spare.
+4. *Batch.* Where a queue is long, wait for as many as a prefill is worth (`batch`).
 
-1. *Learn.* The law of output lengths, from completions (`learn`). It gives the survival weights,
-   hence the equilibrium rate x*.
-2. *Pace by feedback.* Admit at ``x* (1 + g · free share of memory)``. The rate cap (g = 0) is
-   stable and leaves dips empty; greedy admission (g → ∞) fills every dip and is unstable where
-   lengths are fixed. g is the critical gain of the learned law over a margin (`gain`): about 0.25
-   for one fixed length, tens for lengths that spread.
-3. *Be safe.* Admit a request only while the forecast memory of all who run, by age, stays below
-   capacity at every look-ahead time with ``risk`` standard deviations to spare (`forecast`).
-   With lengths that are certain nobody is evicted by this rule, while few enough ends are ahead
-   that all of them are looked at (`state.ENDS`).
-
-Where fewer requests are here than equilibrium holds, pacing is not needed, and only 3 applies.
+Where fewer requests are here than equilibrium holds, only 1 and 3 apply.
 """
 # mypy: disallow-untyped-decorators=false
 # (kernels: numba compiles each function for the types it is called with)
@@ -26,10 +23,24 @@ from typing import Any
 
 from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError, shown
-from kvsteady.policies.steady.forecast import choose_times, fits_safely, forecast
-from kvsteady.policies.steady.gain import set_gain
-from kvsteady.policies.steady.learn import is_stale, listen, put_together
+from kvsteady.kernels import kernel
+from kvsteady.policies.steady.batch import batch_size, worth_it
+from kvsteady.policies.steady.forecast import forecast
+from kvsteady.policies.steady.learn import is_stale, put_together
+from kvsteady.policies.steady.plan import fits_safely, has_slack, lay_out, sustainable
+from kvsteady.policies.steady.spans import set_spans
 from kvsteady.policies.steady.state import SteadyState, new_state
+from kvsteady.policies.steady.watch import listen
+
+# How much faster than x* dips are refilled, and by how many standard deviations of memory the plan
+# at full rate may exceed it then: admissions can still be withheld. A prefill that shares its
+# iteration with the decode is better spread; one that does not is better done at once.
+_REFILL_MIXED, _REFILL_APART = 1.0, 5.0
+_LEEWAY = 2.0
+# Beside that, in requests per iteration: where few are in memory each is a large part of a dip.
+_REFILL_LEAST = 0.05
+# A batch that is due is waited for so many times as long as it takes to come together.
+_PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,17 +51,14 @@ class Steady:
     ----------
     risk
         Standard deviations that the forecast keeps free.
-    margin
-        How many times less than critical the feedback is.
 
     Raises
     ------
     InputError
-        ``risk`` below 0, ``margin`` not above 1.
+        ``risk`` below 0.
     """
 
-    risk: float = 2.5
-    margin: float = 10.0
+    risk: float = 2.0
 
     sees_running = True
     oracle = False
@@ -58,12 +66,11 @@ class Steady:
     def __post_init__(self) -> None:
         if not (0 <= self.risk < math.inf):
             raise InputError(f"{shown(self.risk)}", field="risk", allowed="0 or more")
-        if not (1 < self.margin < math.inf):
-            raise InputError(f"{shown(self.margin)}", field="margin", allowed="above 1")
 
     def start(self, setup: Setup) -> SteadyState:
         """Nothing learned yet; the workload is not looked at."""
-        return new_state(self.risk, self.margin, setup.unwritten)
+        del setup
+        return new_state(self.risk)
 
 
 @decide_of(SteadyState)
@@ -72,30 +79,64 @@ def _decide(state: SteadyState, view: Any) -> Any:
     listen(state, view)
     if is_stale(state, view):
         put_together(state, view)
-        set_gain(state)
-    memo.credit -= facts.admitted - memo.admitted
-    memo.admitted = facts.admitted
-    free = facts.free / max(facts.blocks, 1)
-    ticks = facts.ticks - memo.ticks
-    memo.ticks = facts.ticks
-    if facts.running == 0:  # nobody's token marks the time
-        ticks = max(ticks, 1)
-    refill = ticks * max(memo.rate * (1.0 + memo.gain * free), 0.0)
-    memo.credit = min(memo.credit + refill, max(memo.rate, refill) + 1.0)
-    most = facts.shown_waiting
+    ticks = _since(state, view)
+    if facts.shown_waiting == 0:
+        memo.credit = 0.0
+        return 0
+    set_spans(state, view)
+    forecast(state, view)
+    most, least = facts.shown_waiting, 1
     if facts.running + facts.waiting > memo.rate * memo.life:
+        memory = float(facts.blocks * facts.block)
+        batch = batch_size(state, memory)
+        _refill(state, memory, batch, ticks)
         most = min(most, max(int(memo.credit), 0))
-    elif memo.credit < 0.0:
+        if memo.waited * memo.rate < _PATIENCE * batch:
+            least = worth_it(state, view, most, batch)
+    else:
         memo.credit = 0.0
     if facts.running == 0:
-        most = min(max(most, 1), facts.shown_waiting)
-    if most == 0:
+        most, least = max(most, 1), 1
+    if most < least:
         return 0
-    times = choose_times(state, view)
-    forecast(state, view, times)
     quota = 0
-    while quota < most and fits_safely(state, view, view.waiting[quota], times, True):
+    while quota < most and fits_safely(state, view, view.waiting[quota]):
         quota += 1
     if quota == 0 and facts.running == 0:
         return 1
-    return quota
+    return quota if quota >= least else 0
+
+
+@kernel
+def _since(state: Any, view: Any) -> Any:
+    """Book what happened since the last decision; returns the decode iterations."""
+    memo, facts = state.memo, view.facts
+    admitted = facts.admitted - memo.admitted
+    ticks, iterations = facts.ticks - memo.ticks, facts.iteration - memo.iteration
+    memo.admitted, memo.ticks, memo.iteration = facts.admitted, facts.ticks, facts.iteration
+    if admitted > 0:
+        own = 1.0 if ticks < iterations else 0.0
+        memo.apart += 0.05 * (own - memo.apart)
+        memo.waited = 0.0
+    if facts.running == 0:  # nobody's token marks the time
+        ticks = max(ticks, 1)
+    memo.waited += ticks
+    memo.credit -= admitted
+    return ticks
+
+
+@kernel
+def _refill(state: Any, memory: Any, batch: Any, ticks: Any) -> None:
+    """Let credit grow by what the plan allows."""
+    memo = state.memo
+    memo.credit = max(memo.credit, -float(batch))
+    due = max(memo.credit, 0.0)
+    lay_out(state)
+    # A batch is in memory whole when its turn is half over.
+    target = memo.rate * max(1.0 - (batch - 0.5) * memo.peak / memory, 0.5)
+    pace = sustainable(state, memory, target, due)
+    leeway = max(_LEEWAY * memo.noise - memo.peak, 0.0)
+    if has_slack(state, memory + leeway, target, due + 1.0):
+        more = _REFILL_APART if memo.apart > 0.5 else _REFILL_MIXED
+        pace = (1.0 + more) * memo.rate + _REFILL_LEAST
+    memo.credit = min(memo.credit, batch) + ticks * pace

@@ -10,31 +10,51 @@ from kvsteady.arrays import FloatArray, IntArray
 
 # Cells of the learned law; each stands for `MEMO.width` output tokens.
 CELLS = 512
-# Age bins and look-ahead times of a forecast.
-AGES = 32
-HORIZONS = 48
-# Of these times so many are those at which requests may end; there are more in between.
-ENDS = 32
+# Age bins, and spans of the time ahead, of a forecast.
+AGES = 64
+SPANS = 48
+# Iterations ahead that are looked at one by one; of longer times, every second one and so on.
+FINE = 2048
 # Nobody is taken to live for more iterations.
 FARTHEST = 1 << 16
 
 MEMO = np.dtype(
     [
+        # the pace
         ("credit", "f8"),  # requests that may be admitted
-        ("rate", "f8"),  # x*, as far as it is known: requests per iteration
-        ("gain", "f8"),  # of the feedback from free memory to the rate
-        ("life", "f8"),  # mean output tokens, by the learned law
-        ("prompt", "f8"),  # mean prompt tokens
-        ("prompts", "f8"),  # of so many requests, old ones counted less
-        ("weight", "f8"),  # of the next completion; grows, so that old ones count less
-        ("mass", "f8"),  # completions learned from, in units of `weight`
-        ("fresh", "i8"),  # completions since the law was last put together
-        ("when", "i8"),  # iteration in which it was
-        ("width", "i8"),  # output tokens per cell
-        ("longest", "i8"),  # most output tokens seen of anybody
+        ("waited", "f8"),  # ticks since the last admission
+        ("apart", "f8"),  # share of admissions that took an iteration of their own
         ("admitted", "i8"),  # `FACTS.admitted` at the last decision
         ("ticks", "i8"),  # `FACTS.ticks` then
-        ("unwritten", "i8"),
+        ("iteration", "i8"),  # `FACTS.iteration` then
+        # the learned law
+        ("rate", "f8"),  # x*, as far as it is known: requests per iteration
+        ("life", "f8"),  # mean output tokens
+        ("prompt", "f8"),  # mean prompt tokens
+        ("shared", "f8"),  # of these, held by others as well
+        ("peak", "f8"),  # tokens that the mean request holds at its end
+        ("noise", "f8"),  # standard deviation of memory at equilibrium, in tokens
+        ("waste", "f8"),  # tokens that a request holds on average beside prompt and output so far
+        # learning it
+        ("prompts", "f8"),  # requests in the mean of the prompts, old ones counted less
+        ("weight", "f8"),  # of the next completion; grows, so that old ones count less
+        ("mass", "f8"),  # completions learned from, in units of `weight`
+        ("came", "f8"),  # completions since the law was last put together, none at max_tokens
+        ("surprise", "f8"),  # completions beyond what the law expected, lately
+        ("doubt", "f8"),  # its variance, if the law holds
+        ("fresh", "i8"),  # completions since the law was last put together
+        ("when", "i8"),  # iteration in which it was
+        ("seen_until", "i8"),  # `FACTS.ticks` up to which tokens were counted
+        ("width", "i8"),  # output tokens per cell
+        ("longest", "i8"),  # most output tokens seen of anybody
+        # the forecast
+        ("late", "i8"),
+        ("shift", "i8"),  # spans from 2^shift iterations on are that long
+        ("coarse", "i8"),  # every 2^coarse-th iteration ahead is looked at
+        ("young", "i8"),  # an age bin is 2^young output tokens
+        ("spans", "i8"),
+        ("filled", "i8"),  # spans whose chances are worked out
+        ("farthest", "i8"),  # iterations ahead
     ]
 )
 
@@ -43,45 +63,67 @@ class SteadyState(NamedTuple):
     """Arrays of one run; a cell k ≥ 1 holds outputs of ((k − 1) width, k width] tokens."""
 
     memo: Any  # a MEMO record
-    ended: FloatArray  # completions before max_tokens, by cell; shape (CELLS + 1,)
-    seen: FloatArray  # requests watched through so many whole cells
+    ended: FloatArray  # completions before max_tokens, by cell; shape (CELLS + 2,), as all of these
+    seen: FloatArray  # tokens watched as they came, by cell
+    lately: FloatArray  # the same as `ended` and `seen`, since the law was last put together
+    recent: FloatArray
+    steps: FloatArray  # what `recent` has to grow by from a cell on
     limits: FloatArray  # requests by whole cells of their max_tokens; the last: no limit met
-    watched: FloatArray  # scratch: the same of those who run
     survival: FloatArray  # P(output > k width) if max_tokens never cut it
     living: FloatArray  # the same with max_tokens
-    area: FloatArray  # integral of `survival` over tokens, up to each cell
-    horizon: IntArray  # look-ahead times, shape (HORIZONS,)
-    place: IntArray  # how many look-ahead times come sooner, by iterations
-    tokens: FloatArray  # scratch: KV tokens by age bin and last time alive
+    area: FloatArray  # Σ survival over tokens, up to each cell
+    load: FloatArray  # W: memory of admissions at rate 1, by cell
+    horizon: IntArray  # iteration of each span that is looked at, shape (SPANS,)
+    chance: FloatArray  # P(alive in the middle of a span), shape (AGES, SPANS)
+    fresh: FloatArray  # the same of a new request
+    ending: FloatArray  # requests by their last iteration, shape (FINE + 2,)
+    ending_tokens: FloatArray  # KV tokens of theirs
+    stay: FloatArray  # share of memory not of those who end in a span before its iteration
+    tokens: FloatArray  # KV tokens by age bin and last span alive
     many: FloatArray  # requests likewise
-    ages: FloatArray  # sum of generated tokens by age bin
-    mean: FloatArray  # forecast memory, by look-ahead time
+    mean: FloatArray  # forecast memory, by span
     variance: FloatArray
+    full: FloatArray  # memory if all lived as long as they may
+    one: FloatArray  # w(h) of the mean request, by span
+    upto: FloatArray  # W(h)
     risk: float  # standard deviations kept free
-    margin: float  # gain margin of the feedback
 
 
-def new_state(risk: float, margin: float, unwritten: int) -> SteadyState:
+def new_state(risk: float) -> SteadyState:
     """Nothing learned yet."""
     memo = np.zeros(1, dtype=MEMO)[0]
-    memo["weight"], memo["width"], memo["gain"], memo["when"] = 1.0, 1, 0.5, -1
-    memo["unwritten"] = unwritten
+    memo["weight"], memo["width"], memo["when"] = 1.0, 1, -1
+
+    def by_cell() -> FloatArray:
+        return np.zeros(CELLS + 2)
+
+    def by_span() -> FloatArray:
+        return np.zeros(SPANS)
+
     return SteadyState(
         memo=memo,
-        ended=np.zeros(CELLS + 2),
-        seen=np.zeros(CELLS + 2),
-        limits=np.zeros(CELLS + 2),
-        watched=np.zeros(CELLS + 2),
+        ended=by_cell(),
+        seen=by_cell(),
+        lately=by_cell(),
+        recent=by_cell(),
+        steps=by_cell(),
+        limits=by_cell(),
         survival=np.ones(CELLS + 2),
         living=np.ones(CELLS + 2),
-        area=np.arange(CELLS + 2.0),
-        horizon=np.zeros(HORIZONS, dtype=np.int64),
-        place=np.zeros(FARTHEST + 2, dtype=np.int64),
-        tokens=np.zeros((AGES, HORIZONS + 1)),
-        many=np.zeros((AGES, HORIZONS + 1)),
-        ages=np.zeros(AGES),
-        mean=np.zeros(HORIZONS),
-        variance=np.zeros(HORIZONS),
+        area=by_cell(),
+        load=by_cell(),
+        horizon=np.zeros(SPANS, dtype=np.int64),
+        chance=np.ones((AGES, SPANS)),
+        fresh=np.ones(SPANS),
+        ending=np.zeros(FINE + 2),
+        ending_tokens=np.zeros(FINE + 2),
+        stay=by_span(),
+        tokens=np.zeros((AGES, SPANS + 1)),
+        many=np.zeros((AGES, SPANS + 1)),
+        mean=by_span(),
+        variance=by_span(),
+        full=by_span(),
+        one=by_span(),
+        upto=by_span(),
         risk=risk,
-        margin=margin,
     )

@@ -1,0 +1,60 @@
+"""How many are worth a prefill.
+
+A prefill costs c decode iterations however short it is: weights are read, and on engines that give
+it an iteration of its own everybody else stops. With k admitted at once, at rate x, that is
+``c x / k`` per iteration; half a batch of memory stays free, ``k s / 2``, with s the share that a
+request holds at its end. The least of both is at ``k = √(2 c x / s)``. A prefill that keeps
+the GPU busy gains nothing by being longer, so a batch ends with so many tokens.
+"""
+# mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
+# mypy: disallow-untyped-calls=false, check-untyped-defs=false
+# (kernels: numba compiles each function for the types it is called with)
+
+from __future__ import annotations
+
+import math
+
+from kvsteady.kernels import kernel
+
+# Where prefill has its own iterations, and where it shares those of the decode: what one costs
+# beside its tokens, in decode iterations, and the tokens that keep a GPU busy, alone and with the
+# decode. Measured on an H100; rooflines of other accelerators are within a factor of two of it.
+_APART, _BUSY_APART = 0.4, 1024.0
+_MIXED, _BUSY_MIXED = 0.0625, 256.0
+# A batch of n + 1 where n requests on average leave so much of a busy prefill unused.
+_ROUND = 0.75
+
+
+@kernel
+def busy_tokens(state):
+    """Prompt tokens of a prefill that gains nothing by more."""
+    return _BUSY_APART if state.memo.apart > 0.5 else _BUSY_MIXED
+
+
+@kernel
+def batch_size(state, memory):
+    """Requests worth a prefill, at least 1."""
+    memo = state.memo
+    cost = _APART if memo.apart > 0.5 else _MIXED
+    most = busy_tokens(state) / max(memo.prompt, 1.0) + _ROUND
+    return max(1, int(min(math.sqrt(2.0 * cost * memo.rate * memory / memo.peak), most)))
+
+
+@kernel
+def worth_it(state, view, most, batch):
+    """How many of the queue's head are worth a prefill; more than ``most`` if so many are not."""
+    memo, facts = state.memo, view.facts
+    busy, tokens, count = busy_tokens(state), 0, 0
+    free = facts.free * facts.block
+    while count < batch and tokens < busy:
+        if count == most:
+            return most + 1
+        row = view.waiting[count]
+        tokens += row.prompt + row.generated
+        if memo.apart > 0.5 and row.limit > 2.0 * memo.life:
+            # SGLang keeps the max_tokens of those whom one prefill admits, and would cut it.
+            free -= row.prompt + min(row.limit, 4096) + facts.block
+            if free < 0:
+                return most + 1
+        count += 1
+    return count

@@ -1,0 +1,80 @@
+"""How fast admissions may go on for good, and whether one more is safe now.
+
+With ``A(h)`` the memory that those who run will hold in h iterations, and ``W(h) = Σ_{m<h} w_m``
+what admissions at rate 1 from now on will hold then, the rate is the largest a ≤ x* with
+``A(h) + a W(h) ≤ M`` at all times. Where lengths are certain and the plan is followed it stays
+possible, so the rate never falls, and after one life everybody is evenly spread.
+"""
+# mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
+# mypy: disallow-untyped-calls=false, check-untyped-defs=false
+# (kernels: numba compiles each function for the types it is called with)
+
+from __future__ import annotations
+
+import math
+
+from kvsteady.kernels import kernel
+from kvsteady.policies.steady.spans import alive_after, between, bounds, left_of, older, span_of
+
+
+@kernel
+def lay_out(state):
+    """Fill ``one`` and ``upto`` with w(h) and W(h)."""
+    memo = state.memo
+    own = memo.prompt - memo.shared + memo.waste
+    for j in range(memo.spans):
+        ahead = state.horizon[j]
+        tokens = 1.0 * max(ahead - memo.late, 0)
+        state.one[j] = between(state, state.living, tokens) * (own + ahead)
+        state.upto[j] = between(state, state.load, tokens)
+
+
+@kernel
+def sustainable(state, memory, most, due):
+    """Largest rate up to ``most`` that fits for good, with ``due`` admissions made now."""
+    rate = most
+    for j in range(state.memo.spans):
+        room = memory - state.mean[j] - due * state.one[j]
+        if room < rate * state.upto[j]:
+            rate = room / max(state.upto[j], 1e-9)
+    return max(rate, 0.0)
+
+
+@kernel
+def has_slack(state, memory, rate, due):
+    """Whether ``due`` admissions now and ``rate`` from now on fit."""
+    for j in range(state.memo.spans):
+        if state.mean[j] + due * state.one[j] + rate * state.upto[j] > memory:
+            return False
+    return True
+
+
+@kernel
+def fits_safely(state, view, row):
+    """Whether one more leaves the forecast below memory; if so it is counted in.
+
+    The forecast is ``risk`` standard deviations above the mean, or what is held if nobody ends
+    early, whichever is less.
+    """
+    memo, facts = state.memo, view.facts
+    memory = facts.blocks * facts.block
+    held = row.prompt + row.generated - row.shared + memo.waste
+    left = min(left_of(state, row), memo.farthest)
+    last = span_of(state, left - 1)
+    now = max(alive_after(state, row.generated), 1e-12)
+    for turn in range(2):
+        for j in range(last + 1):
+            _, behind = bounds(state, j)
+            chance = state.fresh[j]
+            if row.generated > 0:
+                chance = min(alive_after(state, row.generated + older(state, j)) / now, 1.0)
+            # At the end of the span, or its own: nowhere in it is there more.
+            each = held + min(behind, left) - 1
+            mean = state.mean[j] + each * chance
+            variance = state.variance[j] + each * each * chance * (1.0 - chance)
+            if turn == 1:
+                state.mean[j], state.variance[j] = mean, variance
+                state.full[j] += each
+            elif min(mean + state.risk * math.sqrt(variance), state.full[j] + each) > memory:
+                return False
+    return True

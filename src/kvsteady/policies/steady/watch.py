@@ -1,0 +1,161 @@
+"""What was seen of output lengths: tokens watched as they came, completions among them.
+
+Both are kept by age, newer ones weighing more, so that their ratio is the hazard of ending at an
+age. Requests are at risk only for tokens that were watched: those who run long are in memory more
+often than they arrive, and counting them whole would make outputs look longer than they are.
+"""
+# mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
+# mypy: disallow-untyped-calls=false, check-untyped-defs=false
+# (kernels: numba compiles each function for the types it is called with)
+
+from __future__ import annotations
+
+from kvsteady.admission import COMPLETED
+from kvsteady.kernels import kernel
+from kvsteady.policies.steady.state import CELLS
+
+# What is known counts for 1 / e after so many completions, a multiple of those who run, and at
+# least.
+_MEMORY, _LEAST = 1.5, 150.0
+# A surprise of this many standard deviations, squared, makes all but a share be forgotten ...
+_ALARM, _LEFT = 6.0, 0.1
+# ... and of surprises themselves so much is left 32 iterations later.
+_RECALL = 0.8
+# Variance of what the law expects beside the Poisson one: four completions are no surprise yet.
+_SOME = 4.0
+_LARGE = 1e100
+
+
+@kernel
+def listen(state, view):
+    """Take in who left memory since the last decision."""
+    memo, facts = state.memo, view.facts
+    if facts.shown_gone == 0:
+        return
+    forget = 1.0 + 1.0 / max(_MEMORY * facts.running, _LEAST)
+    for i in range(facts.shown_gone):
+        gone = view.gone[i]
+        done = gone.how == COMPLETED
+        reach(state, gone.generated)
+        memo.longest = max(memo.longest, gone.generated)
+        ended = done and gone.generated < gone.limit
+        # Whether it would have ended where max_tokens cut it nobody knows.
+        until = gone.generated - (1 if done and not ended else 0)
+        _watch(state, until, facts.ticks - memo.seen_until)
+        if not done:
+            continue
+        memo.prompts = memo.prompts / forget + 1.0
+        memo.prompt += (gone.prompt - memo.prompt) / memo.prompts
+        memo.weight *= forget
+        memo.mass = memo.mass / forget + 1.0
+        memo.fresh += 1
+        if ended:
+            state.lately[-(-gone.generated // memo.width)] += memo.weight
+            memo.came += 1.0
+        state.limits[min(gone.limit // memo.width, CELLS + 1)] += memo.weight
+    if memo.weight > _LARGE:
+        for k in range(CELLS + 2):
+            state.ended[k] /= memo.weight
+            state.seen[k] /= memo.weight
+            state.lately[k] /= memo.weight
+            state.recent[k] /= memo.weight
+            state.steps[k] /= memo.weight
+            state.limits[k] /= memo.weight
+        memo.weight = 1.0
+
+
+@kernel
+def watch_running(state, view):
+    """Count the tokens of those who run, and take in what was watched since the last time."""
+    memo, facts = state.memo, view.facts
+    ticks = facts.ticks - memo.seen_until if memo.when >= 0 else 0
+    memo.seen_until = facts.ticks
+    for i in range(facts.shown_running):
+        tokens = view.running[i].generated
+        reach(state, tokens)
+        memo.longest = max(memo.longest, tokens)
+        _watch(state, tokens, ticks)
+    _fill_in(state)
+    _take_in(state)
+
+
+@kernel
+def _watch(state, until, ticks):
+    """Count the last tokens of a request, as many as there were ticks, as watched.
+
+    Whole cells in between are put down at their two ends, for `_fill_in`.
+    """
+    memo = state.memo
+    width, since = memo.width, max(until - ticks, 0)
+    if until <= since:
+        return
+    first, last = since // width + 1, -(-until // width)
+    if first == last:
+        state.recent[first] += memo.weight * (until - since)
+        return
+    state.recent[first] += memo.weight * (first * width - since)
+    state.recent[last] += memo.weight * (until - (last - 1) * width)
+    state.steps[first + 1] += memo.weight * width
+    state.steps[last] -= memo.weight * width
+
+
+@kernel
+def _fill_in(state):
+    """Put down the whole cells that `_watch` left out."""
+    level = 0.0
+    for k in range(CELLS + 2):
+        level += state.steps[k]
+        state.recent[k] += level
+        state.steps[k] = 0.0
+
+
+@kernel
+def _take_in(state):
+    """Add what was watched lately; forget most of what was before where the two do not agree.
+
+    The completions that came, less those that the law expected of the tokens watched, are a
+    martingale if the law holds; its variance is about the number expected.
+    """
+    memo = state.memo
+    expected = 0.0
+    for k in range(1, CELLS + 1):
+        if state.recent[k] > 0.0 and state.survival[k - 1] > 0.0:
+            hazard = 1.0 - state.survival[k] / state.survival[k - 1]
+            expected += state.recent[k] / memo.width * hazard
+    expected /= memo.weight
+    memo.surprise = memo.surprise * _RECALL + memo.came - expected
+    memo.doubt = memo.doubt * _RECALL + expected
+    memo.came = 0.0
+    keep = 1.0
+    if memo.surprise * memo.surprise > _ALARM * (memo.doubt + _SOME):
+        memo.surprise = memo.doubt = 0.0
+        keep = _LEFT
+    for k in range(CELLS + 2):
+        state.ended[k] = keep * state.ended[k] + state.lately[k]
+        state.seen[k] = keep * state.seen[k] + state.recent[k]
+        state.recent[k] = state.lately[k] = 0.0
+
+
+@kernel
+def reach(state, tokens):
+    """Make cells wide enough for an output of so many tokens."""
+    memo = state.memo
+    if tokens <= CELLS * memo.width:
+        return
+    _fill_in(state)
+    half = CELLS // 2
+    while tokens > CELLS * memo.width:
+        memo.width *= 2
+        state.limits[0] += state.limits[1]
+        for k in range(1, half + 1):
+            a, b = 2 * k - 1, 2 * k
+            state.ended[k] = state.ended[a] + state.ended[b]
+            state.seen[k] = state.seen[a] + state.seen[b]
+            state.lately[k] = state.lately[a] + state.lately[b]
+            state.recent[k] = state.recent[a] + state.recent[b]
+            state.survival[k] = state.survival[b]
+            state.limits[k] = state.limits[b] + (state.limits[b + 1] if k < half else 0.0)
+        for k in range(half + 1, CELLS + 1):
+            state.ended[k] = state.seen[k] = state.lately[k] = state.recent[k] = 0.0
+            state.survival[k] = state.survival[half]
+            state.limits[k] = 0.0
