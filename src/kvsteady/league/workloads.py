@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from kvsteady.admission import NO_LIMIT
+from kvsteady.league.jitter import memory_of
 from kvsteady.league.loads import Conversations
 from kvsteady.model.system import System
 from kvsteady.theory.tiers import design_tiers
@@ -80,7 +81,7 @@ class Contest:
         """KV tokens in the run of a seed; seed 0 has all of them."""
         if not self.jitter or self.law().random:
             return self.kv_tokens
-        return self.kv_tokens - seed * 7919 % (self.kv_tokens // 50)
+        return memory_of(seed, self.kv_tokens, self.kv_tokens // 50)
 
     def system(self, seed: int = 0, *, block_size: int | None = None) -> System:
         """Law and memory, from which baselines take their constants: half of each where they drift.

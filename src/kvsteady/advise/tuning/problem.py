@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
-
 from kvsteady.advise.engine_estimate import OnEngine
 from kvsteady.errors import InputError
 from kvsteady.league.engines import capacity
+from kvsteady.league.jitter import memory_of
 from kvsteady.model.system import System
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.engines import ENGINES
@@ -109,13 +108,11 @@ class TuningProblem:
         """The system in the run of a seed, counted from the first.
 
         Lengths in turn leave a seed nothing to draw; it draws up to 2% of memory to take away
-        instead, so that nothing hangs on what happens to divide what. Seed 0 has all of it.
+        instead. Seed 0 has all of it.
         """
         load, memory = self.system.workload, self.system.kv_tokens
         spare = memory - load.largest_request - self.system.block_size
         most = min(memory // 50, spare)
-        if load.random or self.requests_per_second is not None or most < 1 or seed == 0:
+        if load.random or self.requests_per_second is not None:
             return self.system
-        # Drawn, not counted off: memory comes in whole blocks, and steps may keep hitting the same.
-        less = int(np.random.Generator(np.random.PCG64(seed)).integers(0, most, endpoint=True))
-        return replace(self.system, kv_tokens=memory - less)
+        return replace(self.system, kv_tokens=memory_of(seed, memory, most))
