@@ -26,6 +26,13 @@ def hurried_machine(monkeypatch):
     )
 
 
+def scraped(name: str, **labels: str) -> float:
+    """A metric in the process's default registry, brought up to date every 16 batches."""
+    prometheus = pytest.importorskip("prometheus_client")
+    known = {"engine": "transformers", "rank": "0", "policy": "steady"} | labels
+    return prometheus.REGISTRY.get_sample_value(f"kvsteady_{name}", known) or 0.0
+
+
 def test_the_blocks_run(hurried_machine, caplog, capsys):
     del hurried_machine
     caplog.set_level(logging.WARNING, "kvsteady.plugins")
@@ -38,6 +45,7 @@ def test_the_blocks_run(hurried_machine, caplog, capsys):
     assert ledger.evicted > 20  # the engine's own rule
     assert ledger.held_back > 0
     assert re.search(r"would have put off [\d,]+ of [\d,]+ admissions", capsys.readouterr().out)
+    assert scraped("evicted_total", mode="shadow") > 20
     exec(blocks[1], known)
     assert known["served"] == 200
     assert known["regulator"].ledger.evicted == 0
