@@ -137,13 +137,14 @@ class Regulator:
 
     def _at_least(self, quota: int) -> int:
         """The answer, but for a queue that would never move though its head fits."""
-        facts, head = self.view.facts, self.view.waiting[0]
+        facts = self.view.facts
         if quota > 0 or facts["waiting"] == 0 or facts["shown_waiting"] == 0:
             self._without = 0
             return max(quota, 0)
         if facts["running"] == 0:
             self.ledger.overruled += 1
             return 1
+        head = self.view.waiting[0]
         need = -(-int(head["prompt"] + head["generated"] + 1) // max(int(facts["block"]), 1))
         if need > facts["free"]:
             return 0

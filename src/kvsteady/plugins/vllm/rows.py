@@ -65,6 +65,13 @@ def bring_up(rows, numbers, count, without, left, gained):  # type: ignore[no-un
     return kept, many
 
 
+@numba.njit(cache=True)
+def move_up(rows, many, rest):  # type: ignore[no-untyped-def]
+    """Drop the first ``many`` rows; so many follow."""
+    for at in range(rest):
+        rows[at] = rows[at + many]
+
+
 def _sorted(numbers: list[int]) -> Any:
     return np.array(sorted(numbers), dtype=np.int64) if numbers else _NOBODY
 
@@ -183,6 +190,7 @@ class WaitingRows:
         self._by_priority = by_priority
         self._order: list[Any] = []  # by priority: the whole queue, sorted
         self._shown: list[Any] = []
+        move_up(np.zeros(1, dtype=SEEN), 0, 0)  # compiled now
 
     def came(self, request: Any, *, first: bool, rows: Any) -> None:
         """Take down that a request was put into the queue, at its head or where it belongs."""
@@ -220,9 +228,9 @@ class WaitingRows:
             self._shown.clear()  # some were passed over
             return
         rest = len(self._shown) - many
-        words = rows.view(np.int64).reshape(rows.size, -1)  # moved faster than records
-        words[:rest] = words[many : many + rest]
-        del self._shown[:many]
+        if many:
+            move_up(rows, many, rest)
+            del self._shown[:many]
 
     def fill(self, view: View, queue: Any) -> int:
         """Bring ``view.waiting`` up to date with vLLM's queue; returns how many are shown."""
