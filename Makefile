@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 
 ENGINES := .venv-engines
 
-.PHONY: demo test lint bench docs reproduce engines bench-engines clean
+.PHONY: demo test lint bench docs reproduce engines engines-next bench-engines clean
 
 demo: $(VENV)/run
 	$(BIN)/kvsteady check --preset three-tiers --kv-tokens 100000 --html kvsteady-report.html
@@ -25,6 +25,12 @@ engines: $(ENGINES)/installed
 	for engine in vllm sglang transformers; do \
 	  HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m pytest tests/engines/$$engine || exit 1; \
 	done
+
+# The scheduler of the next release, which has no wheel for CPUs, ahead of the one above.
+engines-next: $(ENGINES)/vllm-0.33.0
+	PYTHONPATH=$< VLLM_TARGET_DEVICE=cpu HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m pytest \
+	  tests/engines/vllm/test_plugin_features.py tests/engines/vllm/test_plugin_failures.py \
+	  tests/engines/vllm/test_plugin_recovery.py -k "not lengths_of_all_kinds"
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks
@@ -76,3 +82,6 @@ $(ENGINES)/installed: $(PINS)/vllm.txt $(PINS)/sglang.txt $(PINS)/transformers.t
 	$(ENGINES)/bin/python -m pip install --quiet --no-deps -r $(PINS)/transformers.txt
 	$(ENGINES)/bin/python -m pip install --quiet --editable '.[engines]'
 	touch $@
+
+$(ENGINES)/vllm-0.33.0: $(ENGINES)/installed
+	$(ENGINES)/bin/python -m pip install --quiet --no-deps --target $@ vllm==0.33.0
