@@ -23,6 +23,8 @@ from vllm_runs import Case
 
 pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
 
+from prometheus_client import REGISTRY
+
 from engines.vllm.drive import drive
 from engines.vllm.plugged import plugged, steps_of
 from kvsteady.plugins.vllm import scheduler as plugin
@@ -99,6 +101,22 @@ def test_after_a_failure_vllm_decides(failure, tmp_path, monkeypatch, caplog):
     assert steps == taken_out(tmp_path, free)
     assert sum(len(step.finished) for step in steps) == len(CASE.arrivals)
     assert len(steps[free].running) > 20  # stock; at most nine before
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_metrics_say_that_it_stepped_aside(failure, tmp_path, monkeypatch):
+    driver = plugged(tmp_path, CASE, "max-active:requests=9", metrics=True)
+    labels = {"engine": "vllm", "rank": "0", "policy": "max-active:requests=9", "mode": "enforce"}
+    active = []
+
+    def each(number: int) -> None:
+        if number == AT:
+            FAILURES[failure][0](driver.scheduler.kvsteady, monkeypatch)
+        active.append(REGISTRY.get_sample_value("kvsteady_active", labels))
+
+    list(steps_of(driver, CASE, STEPS, each))
+    assert active[: AT + 1] == [1.0] * (AT + 1)
+    assert active[-1] == 0.0
 
 
 class _Slow(NamedTuple):

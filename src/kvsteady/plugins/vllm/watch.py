@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
@@ -38,6 +39,8 @@ def _harmless(
         except Exception as error:  # whatever it is
             self.broken = True
             self.regulator.step_aside(f"it failed: {type(error).__name__}: {error}")
+            with suppress(Exception):  # the metrics may be what failed
+                self.show()
             return None
 
     return cast("Callable[Concatenate[Watch, P], Any]", guarded)
@@ -103,9 +106,9 @@ class Watch:
         self._facts = np.asarray(self.regulator.view.facts.base)
         self._metrics: Metrics | None = None
         if metrics is not None:
-            self._show(metrics)
+            self._begin(metrics)
 
-    def _show(self, metrics: Callable[[Regulator], Metrics]) -> None:
+    def _begin(self, metrics: Callable[[Regulator], Metrics]) -> None:
         try:
             self._metrics = metrics(self.regulator)
         except Exception as error:  # a folder that cannot be written, say
@@ -155,7 +158,12 @@ class Watch:
         if scheduler.running:
             self._metrics.step()
         else:
-            self._metrics.update()  # there may be no next iteration for long
+            self.show()  # there may be no next iteration for long
+
+    def show(self) -> None:
+        """Bring the metrics up to date, if there are any."""
+        if self._metrics is not None:
+            self._metrics.update()
 
     @_harmless
     def arrived(self, request: Any, queued: bool) -> None:
