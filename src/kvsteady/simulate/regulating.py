@@ -12,7 +12,7 @@ from kvsteady.kernels import kernel
 from kvsteady.model.integer import UNIT
 from kvsteady.simulate.decoding import generated
 from kvsteady.simulate.doors import found, shared, spare
-from kvsteady.simulate.records import NONE
+from kvsteady.simulate.records import LEAVING, NONE
 from kvsteady.simulate.state import RUNNING, State
 from kvsteady.simulate.state import WAITING as QUEUE
 
@@ -80,7 +80,8 @@ def _show(s, name, rows):
     while slot != NONE and many < rows.size:
         r, row = s.requests[slot], rows[many]
         row.prompt, row.limit = r.prompt, r.limit
-        row.generated = generated(s, slot)
+        # The last token of who is leaving is on its way, as others' are: the engine counts it.
+        row.generated = generated(s, slot) + (1 if r.state == LEAVING else 0)
         row.output = r.output if oracle else 0
         many += 1
         slot = r.after

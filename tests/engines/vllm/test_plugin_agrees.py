@@ -23,8 +23,9 @@ SIMULATED = [
     (drawn, "new-token-ratio:initial=0.5"),
     (drawn, "kv-watermark:watermark=0.2"),
     (drawn, "rate-cap:rate=1.3"),
-    (drawn_sharing, "steady"),
+    # `steady` looks at what requests share, which the plug-in does not show.
     (drawn_sharing, "max-active:requests=7"),
+    (drawn_sharing, "no-evict"),
 ]
 
 
