@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from kvsteady.advise.record import Advice, Record
-from kvsteady.errors import InputError
+from kvsteady.saved import read_saved
 
 TIERS_SCHEMA_VERSION = 1
 
@@ -137,15 +137,5 @@ def load_tier_report(data: bytes, *, file: str | None = None) -> TierReport:
     InputError
         Not JSON, of another schema version, or a field missing or of the wrong type.
     """
-    try:
-        report = msgspec.json.decode(data, type=TierReport)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a saved comparison of tiers: {error}", file=file) from None
-    if report.schema_version != TIERS_SCHEMA_VERSION:
-        raise InputError(
-            f"{report.schema_version}",
-            file=file,
-            field="schema_version",
-            allowed=f"{TIERS_SCHEMA_VERSION}",
-        )
-    return report
+    what = "comparison of tiers"
+    return read_saved(data, TierReport, version=TIERS_SCHEMA_VERSION, what=what, file=file)

@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from kvsteady.errors import InputError
 from kvsteady.league.engines import EngineName
 from kvsteady.league.entrants import Constants
 from kvsteady.league.measure import Result
+from kvsteady.saved import read_saved
 
 SCHEMA_VERSION = 1
 
@@ -80,15 +80,4 @@ class League(msgspec.Struct, frozen=True, kw_only=True):
 
 def load_league(data: bytes, *, file: str | None = None) -> League:
     """Read back what `League.to_json` wrote; raises `InputError` on anything else."""
-    try:
-        found = msgspec.json.decode(data, type=League)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a saved league: {error}", file=file) from None
-    if found.schema_version != SCHEMA_VERSION:
-        raise InputError(
-            f"{found.schema_version}",
-            file=file,
-            field="schema_version",
-            allowed=f"{SCHEMA_VERSION}",
-        )
-    return found
+    return read_saved(data, League, version=SCHEMA_VERSION, what="league", file=file)

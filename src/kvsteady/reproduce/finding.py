@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from kvsteady.advise.record import Record
-from kvsteady.errors import InputError
+from kvsteady.saved import read_saved
 
 SCHEMA_VERSION = 1
 Role: TypeAlias = Literal["greedy", "cap", "balance", "muted", "ink"]
@@ -104,15 +104,4 @@ class Reproduction(Record, frozen=True, kw_only=True):
 
 def load_reproduction(data: bytes, *, file: str | None = None) -> Reproduction:
     """Read back what `Reproduction.to_json` wrote; raises `InputError` on anything else."""
-    try:
-        found = msgspec.json.decode(data, type=Reproduction)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a saved reproduction: {error}", file=file) from None
-    if found.schema_version != SCHEMA_VERSION:
-        raise InputError(
-            f"{found.schema_version}",
-            file=file,
-            field="schema_version",
-            allowed=f"{SCHEMA_VERSION}",
-        )
-    return found
+    return read_saved(data, Reproduction, version=SCHEMA_VERSION, what="reproduction", file=file)
