@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from kvsteady.admission import Setup
@@ -46,3 +48,38 @@ def test_two_engines_of_one_process_share_metrics() -> None:
     labels = 'engine="sglang",mode="enforce",policy="greedy",rank="1"'
     assert f"kvsteady_admitted_total{{{labels}}} 6.0" in text
     assert text.count("# TYPE kvsteady_admitted_total") == 1
+
+
+def test_metrics_that_fail_are_given_up_and_nothing_else_is(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rank that keeps metrics must not part from those that keep none."""
+    from kvsteady.plugins.metrics import metrics_of
+
+    registry = prometheus_client.CollectorRegistry()
+    regulator = Regulator(Settings(policy="greedy"), Setup(960, 1))
+    metrics = metrics_of(regulator, engine="sglang", registry=registry)
+    assert metrics is not None
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(metrics._counters["steps"], "inc", full)
+    with caplog.at_level(logging.WARNING, "kvsteady.plugins"):
+        for _ in range(2):
+            metrics.step()
+            metrics.update()
+    assert caplog.messages == ["kvsteady keeps no more metrics: OSError: no space left on device"]
+    assert regulator.enforces
+
+
+def test_metrics_that_cannot_be_made_are_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    from kvsteady.plugins.metrics import metrics_of
+
+    registry = prometheus_client.CollectorRegistry()
+    prometheus_client.Gauge("kvsteady_quota", "Somebody else's", registry=registry)
+    regulator = Regulator(Settings(policy="greedy"), Setup(960, 1))
+    with caplog.at_level(logging.WARNING, "kvsteady.plugins"):
+        assert metrics_of(regulator, engine="vllm", registry=registry) is None
+    [line] = caplog.messages
+    assert "Duplicated timeseries" in line

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from kvsteady.errors import MissingExtraError
 from kvsteady.extras import import_extra
-from kvsteady.plugins.regulator import Regulator
+from kvsteady.plugins.regulator import LOG, Regulator
 
 # Updates cost some microseconds; a scrape comes every few seconds.
 _EVERY = 16
@@ -42,6 +43,9 @@ class Metrics:
     With ``PROMETHEUS_MULTIPROC_DIR`` set, as engines of several processes do, prometheus-client
     keeps them in that folder and the engine's own endpoint shows them.
 
+    What fails once they are made is said once, and no metrics are kept from then on. The regulator
+    goes on: where only some ranks keep metrics, all have to decide alike.
+
     Parameters
     ----------
     regulator
@@ -64,6 +68,7 @@ class Metrics:
         self._regulator = regulator
         self._told = dict.fromkeys(_COUNTERS, 0)
         self._next = 0
+        self._failed = False
         names = ("engine", "rank", "policy", "mode")
         values = (engine, str(rank), regulator.settings.policy, regulator.settings.mode)
         registry = prometheus.REGISTRY if registry is None else registry
@@ -85,7 +90,7 @@ class Metrics:
                 ("active", "1 while the policy is asked, 0 once it stepped aside"),
             )
         }
-        self.update()
+        self._show()
 
     def step(self) -> None:
         """Update now and then: call once per iteration."""
@@ -95,6 +100,15 @@ class Metrics:
 
     def update(self) -> None:
         """Bring every metric up to date."""
+        if self._failed:
+            return
+        try:
+            self._show()
+        except Exception as error:  # a full disk, say
+            self._failed = True
+            LOG.warning("kvsteady keeps no more metrics: %s: %s", type(error).__name__, error)
+
+    def _show(self) -> None:
         ledger = self._regulator.ledger
         for name, counter in self._counters.items():
             now = getattr(ledger, name)
@@ -104,3 +118,16 @@ class Metrics:
             self._gauges[name].set(getattr(ledger, name))
         self._gauges["recompute_tax"].set(ledger.recompute_tax)
         self._gauges["active"].set(float(self._regulator.why_aside is None))
+
+
+def metrics_of(
+    regulator: Regulator, *, engine: str, rank: int = 0, registry: Any = None
+) -> Metrics | None:
+    """`Metrics`; None, with a line in the log, where they cannot be kept."""
+    try:
+        return Metrics(regulator, engine=engine, rank=rank, registry=registry)
+    except MissingExtraError as error:
+        LOG.info("kvsteady keeps no metrics: %s", error)
+    except Exception as error:  # a folder that cannot be written, say
+        LOG.warning("kvsteady keeps no metrics: %s: %s", type(error).__name__, error)
+    return None

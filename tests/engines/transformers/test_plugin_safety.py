@@ -58,6 +58,44 @@ def test_an_exception_anywhere(what, monkeypatch, caplog):
     assert "RuntimeError: so it goes" in line
 
 
+def test_an_exception_while_several_are_cancelled(monkeypatch, caplog):
+    made = started(caplog)
+    made.run(20)
+
+    def broken(*_):
+        raise RuntimeError("so it goes")
+
+    monkeypatch.setattr(made.scheduler._watch, "cancelled", broken)
+    for name in (100, 110):
+        made.manager.cancel_request(str(name))
+    made.run()
+    assert set(made.outputs()) == EVERYBODY - {100, 110}
+    [line] = lines(caplog)
+    assert "RuntimeError: so it goes" in line
+
+
+def test_metrics_say_that_it_stepped_aside(monkeypatch):
+    registry = pytest.importorskip("prometheus_client").REGISTRY
+    plugin.configure(policy="max-active:requests=10", budget_ms=1e9)
+    options, requests = FEW
+    made = plugged.Engine(requests, **options | {"scheduler_type": "steady"})
+    labels = {"engine": "transformers", "rank": "0", "policy": "max-active:requests=10"}
+
+    def active():
+        return registry.get_sample_value("kvsteady_active", labels | {"mode": "enforce"})
+
+    made.run(20)
+    assert active() == 1.0
+
+    def broken(*_):
+        raise RuntimeError("so it goes")
+
+    monkeypatch.setattr(made.scheduler._watch, "end", broken)
+    made.run()
+    assert active() == 0.0
+    assert set(made.outputs()) == EVERYBODY
+
+
 def test_an_attribute_that_the_engine_no_longer_has(monkeypatch, caplog):
     made = started(caplog)
     made.run(20)

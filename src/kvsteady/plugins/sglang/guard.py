@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any, Final
 
 from kvsteady.admission import COMPLETED, EVICTED, Setup
-from kvsteady.errors import MissingExtraError
-from kvsteady.plugins.metrics import Metrics
+from kvsteady.plugins.metrics import Metrics, metrics_of
 from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.sglang.adder import regulated_adder
 from kvsteady.plugins.sglang.head import Head
 from kvsteady.plugins.sglang.residents import Residents
 from kvsteady.plugins.sglang.supported import rank_of
-
-LOG: Final = logging.getLogger("kvsteady.plugins")
 
 _NO_LIMIT: Final = 2**31
 
@@ -120,11 +116,16 @@ class Guard:
         scheduler = self._scheduler
         if not scheduler.enable_priority_preemption:
             return False
-        room = scheduler.get_num_allocatable_reqs(len(batch.reqs), running_batch=batch)
-        return bool(admitted >= room)
+        try:
+            room = scheduler.get_num_allocatable_reqs(len(batch.reqs), running_batch=batch)
+            return bool(admitted >= room)
+        except Exception as error:  # whatever it is, the pass goes on by the engine's own rule
+            self.step_aside(f"it failed: {type(error).__name__}: {error}")
+            return True
 
     def step_aside(self, why: str) -> None:
-        """Ask no more, and let the metrics say so."""
+        """Ask no more, also in a pass that has begun, and let the metrics say so."""
+        self.quota, self.reserves = _NO_LIMIT, True
         self.regulator.step_aside(why)
         if self._metrics is not None:
             self._metrics.update()
@@ -198,11 +199,7 @@ class Guard:
         reporter = self._scheduler.metrics_reporter
         if not (self.regulator.settings.metrics and reporter.enable_metrics):
             return None
-        try:
-            return Metrics(self.regulator, engine="sglang")
-        except MissingExtraError as error:
-            LOG.warning("kvsteady keeps no metrics: %s", error)
-            return None
+        return metrics_of(self.regulator, engine="sglang")
 
 
 def _still() -> float:

@@ -44,7 +44,13 @@ def set_up(settings: Settings) -> str | None:
     def adder(result: Any, scheduler: Any) -> Any:
         """Let the policy's limit stand where the reservation stood."""
         guard = getattr(scheduler, _NAME, None)
-        return None if guard is None else guard.adder(result)
+        if guard is None:
+            return None
+        try:
+            return guard.adder(result)
+        except Exception as error:  # whatever it is, the engine goes on
+            _leave_alone(scheduler, error)
+            return None
 
     def planned(result: Any, scheduler: Any, *_: Any, **__: Any) -> Any:
         """Take down what the engine does."""

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any, ClassVar, Final
 
 from kvsteady.admission import Setup
-from kvsteady.errors import KvsteadyError
+from kvsteady.plugins.metrics import metrics_of
 from kvsteady.plugins.regulator import LOG, Regulator
 from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.transformers.watch import Watch
@@ -102,7 +102,8 @@ class Steadied:
         )
         self._watch = Watch(self, regulator, seconds)
         self.regulator = regulator
-        self._metrics = _metrics_of(regulator, rank)
+        if self.settings.metrics:
+            self._metrics = metrics_of(regulator, engine="transformers", rank=rank)
         return None
 
     def _tell(self, what: Callable[..., None], *about: Any) -> None:
@@ -113,6 +114,8 @@ class Steadied:
             self._watch = self._quota = None
             if self.regulator is not None:
                 self.regulator.step_aside(f"it failed: {type(error).__name__}: {error}")
+            if self._metrics is not None:
+                self._metrics.update()
 
     # The engine's methods, with a word before or after.
 
@@ -139,8 +142,8 @@ class Steadied:
     def clear_cancelled_requests(self) -> Any:
         """Drop who was cancelled, wherever they are."""
         cancelled = super().clear_cancelled_requests()  # type: ignore[misc]  # the engine's class
-        if self._watch is not None:
-            for state in cancelled:
+        for state in cancelled:
+            if self._watch is not None:  # it may fail at one of them
                 self._tell(self._watch.cancelled, state.request_id)
         return cancelled
 
@@ -206,7 +209,7 @@ class Steadied:
         if allowed is None:
             return met
         self._tell(self._make_way, 0 if self.block_new_requests else allowed)
-        return met or self._default_margin
+        return met or (self._default_margin and self._watch is not None)
 
     def _make_way(self, allowed: int) -> None:
         assert self._watch is not None
@@ -262,14 +265,3 @@ def _ranks() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return int(distributed.get_world_size()), int(distributed.get_rank())
     return 1, 0
-
-
-def _metrics_of(regulator: Regulator, rank: int) -> Any:
-    if not regulator.settings.metrics:
-        return None
-    from kvsteady.plugins.metrics import Metrics
-
-    try:
-        return Metrics(regulator, engine="transformers", rank=rank)
-    except KvsteadyError:  # prometheus-client is not installed
-        return None

@@ -18,7 +18,7 @@ from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler
 
 from kvsteady.errors import InputError
-from kvsteady.plugins.metrics import Metrics
+from kvsteady.plugins.metrics import Metrics, metrics_of
 from kvsteady.plugins.regulator import LOG, Regulator
 from kvsteady.plugins.settings import Settings, read_settings
 from kvsteady.plugins.vllm.versions import about, find_gate, missing
@@ -156,9 +156,9 @@ def _of_diffusion(config: Any) -> Any:
     return stock.DiffusionScheduler
 
 
-def _metrics(regulator: Regulator, config: Any) -> Metrics:
+def _metrics(regulator: Regulator, config: Any) -> Metrics | None:
     rank = int(getattr(config.parallel_config, "data_parallel_index", 0) or 0)
-    return Metrics(regulator, engine="vllm", rank=rank)
+    return metrics_of(regulator, engine="vllm", rank=rank)
 
 
 def _can_be_read() -> bool:

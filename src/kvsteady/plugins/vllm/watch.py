@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Setup
 from kvsteady.plugins.metrics import Metrics
-from kvsteady.plugins.regulator import LOG, Regulator
+from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.vllm.rows import RunningRows, WaitingRows, seen
 
@@ -39,8 +38,7 @@ def _harmless(
         except Exception as error:  # whatever it is
             self.broken = True
             self.regulator.step_aside(f"it failed: {type(error).__name__}: {error}")
-            with suppress(Exception):  # the metrics may be what failed
-                self.show()
+            self.show()
             return None
 
     return cast("Callable[Concatenate[Watch, P], Any]", guarded)
@@ -74,7 +72,7 @@ class Watch:
         gate: str,
         *,
         late: int,
-        metrics: Callable[[Regulator], Metrics] | None = None,
+        metrics: Callable[[Regulator], Metrics | None] | None = None,
     ) -> None:
         self.gate = gate
         self.broken = False
@@ -104,15 +102,7 @@ class Watch:
         self._lost: dict[str, int] = {}
         self._memory, self._late = (self._block, blocks), late
         self._facts = np.asarray(self.regulator.view.facts.base)
-        self._metrics: Metrics | None = None
-        if metrics is not None:
-            self._begin(metrics)
-
-    def _begin(self, metrics: Callable[[Regulator], Metrics]) -> None:
-        try:
-            self._metrics = metrics(self.regulator)
-        except Exception as error:  # a folder that cannot be written, say
-            LOG.warning("kvsteady keeps no metrics: %s: %s", type(error).__name__, error)
+        self._metrics = None if metrics is None else metrics(self.regulator)
 
     @_harmless
     def before(self) -> int | None:
