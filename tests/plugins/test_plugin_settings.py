@@ -45,6 +45,12 @@ def test_what_cannot_be_set_is_named(given: dict[str, object], text: str) -> Non
         read_settings(given, file="--additional-config")
 
 
+@pytest.mark.parametrize("given", ["steady", ["policy"], 3])
+def test_settings_that_are_no_mapping_are_refused(given: object) -> None:
+    with pytest.raises(InputError, match=r"no mapping of settings .*allowed: policy, mode"):
+        read_settings(given, file="--additional-config")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("MODE", "on"), ("PATIENCE", "0.5"), ("BUDGET_MS", "fast"), ("METRICS", "perhaps")],

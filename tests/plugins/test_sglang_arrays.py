@@ -93,6 +93,19 @@ def test_who_is_in_memory_with_how_many_tokens() -> None:
     assert [tuple(row)[:3] for row in view.running[:2]] == [(20, 1, 40), (70, 0, 60)]
 
 
+def test_who_is_preempted_for_one_that_gets_its_row_is_told_of() -> None:
+    residents, ledger = Residents(4), Ledger()
+    first, second, urgent = Request(1, 20), Request(2, 30), Request(2, 5)
+    residents.look(batch(), None)
+    residents.admit(batch(first, second), 2, ledger)
+    assert residents.look(batch(first, second), None) == []
+    # In the pass that preempted the second.
+    assert residents.admit(batch(urgent), 1, ledger) == (1, 0)
+    assert residents.look(batch(first, urgent), None) == [second]
+    assert residents.look(batch(first, urgent), None) == []
+    assert residents.look(batch(), None) == [first, urgent]
+
+
 def test_what_was_computed_before_is_counted_less_what_the_cache_has() -> None:
     residents, ledger = Residents(4), Ledger()
     lost = Request(2, 20, generated=5)

@@ -78,8 +78,12 @@ def read_settings(given: Mapping[str, Any] | None, *, file: str | None = None) -
     Raises
     ------
     InputError
-        A name that there is not, or a value out of its range.
+        No mapping, a name that there is not, or a value out of its range.
     """
+    if not isinstance(given, Mapping | None):
+        raise InputError(
+            f"{shown(given)} is no mapping of settings", file=file, allowed=", ".join(_RANGES)
+        )
     given = dict(given or {})
     for name in given:
         if name not in _RANGES:

@@ -286,8 +286,63 @@ def test_where_as_many_run_as_may_a_higher_priority_still_takes_a_place() -> Non
         driver.add(Arrival(0, 20, 10, 10))
         driver.scheduler.waiting_queue[-1].priority = 5
         taken = driver.step()
-    assert dict(taken.tokens) == {20: 20}
-    assert len(taken.running) == 8
+        assert dict(taken.tokens) == {20: 20}
+        assert len(taken.running) == 8
+        driver.step()
+        ledger = guard(driver).regulator.ledger
+        assert (ledger.evicted, ledger.admitted, ledger.resumed) == (1, 9, 0)
+
+
+def test_without_a_class_that_admits_sglangs_own_does(caplog: pytest.LogCaptureFixture) -> None:
+    driver = Driver(KNOBS)
+    with plugged(policy="rate-cap:rate=0.8"):
+        made = guard_of(driver.scheduler, Settings(policy="rate-cap:rate=0.8"))
+        setattr(made, "adder", broken)  # noqa: B010 - a method
+        found = saturate(driver, FIXED, 100).steps
+    assert found == stock(100)
+    [line] = lines(caplog)
+    assert "RuntimeError: broken on purpose" in line
+
+
+def test_what_fails_in_the_middle_of_a_pass_lets_go_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    knobs = Knobs(tokens=1620, max_running_requests=8, disable_radix_cache=True)
+    driver = Driver(knobs)
+    prioritised(driver)
+    driver.scheduler.enable_priority_preemption = True
+    with plugged(policy="max-active:requests=3"):
+        for _ in range(20):
+            driver.add(Arrival(0, 20, 40, 40))
+            driver.scheduler.waiting_queue[-1].priority = 0
+        assert len(driver.step().running) == 3
+        asked = driver.scheduler.get_num_allocatable_reqs
+
+        def fails_us(*about: Any, **named: Any) -> int:
+            if sys._getframe(1).f_code.co_name == "may_preempt":
+                broken()
+            return int(asked(*about, **named))
+
+        driver.scheduler.get_num_allocatable_reqs = fails_us
+        assert len(driver.step().running) == 8
+    [line] = lines(caplog)
+    assert "RuntimeError: broken on purpose" in line
+
+
+def test_metrics_that_fail_are_given_up_and_no_rank_parts_from_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with plugged(policy="rate-cap:rate=0.8"):
+        found = saturate(Driver(KNOBS), FIXED, 200).steps
+        driver = Driver(KNOBS)
+        driver.scheduler.metrics_reporter.enable_metrics = True
+        steps = saturate(driver, FIXED, 50).steps
+        guard(driver)._metrics._gauges = {}
+        steps += saturate(driver, FIXED, 150).steps
+        assert guard(driver).regulator.why_aside is None
+    [line] = lines(caplog)
+    assert "keeps no more metrics: KeyError" in line
+    assert steps == found
 
 
 def test_metrics_are_where_sglangs_own_are(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ class Residents:
         self._limit = np.zeros(rows, dtype=np.int64)
         self._here, self._known = np.zeros((2, rows), dtype=bool)
         self._present = _EMPTY  # rows, in the batch's order
+        # Preempted in a pass that gave their rows to others; not told of yet.
+        self._replaced: list[Any] = []
         self._began = False  # those who were there before us are taken in
         # KV tokens that an evicted request had.
         self._had: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -50,6 +52,9 @@ class Residents:
             if self._who[row] is req:
                 continue  # a chunked prefill that goes on
             new.append(row)
+            if self._known[row]:
+                self._replaced.append(self._who[row])
+                self._present = self._present[self._present != row]
             self._take_in(row, req)
             had = self._had.pop(req, None)
             if had is not None:
@@ -66,9 +71,10 @@ class Residents:
         if chunked is not None and chunked.kv.req_pool_idx is not None:
             rows = np.append(rows, chunked.kv.req_pool_idx)
             everyone = [*everyone, chunked]
+        gone, self._replaced = self._replaced, []
         if self._began and rows.size == self._present.size:  # nobody left
             self._present = rows.copy()
-            return []
+            return gone
         self._began = True
         self._make_room(int(rows.max(initial=0)))
         for place in np.flatnonzero(~self._known[rows]).tolist():  # were there before us
@@ -78,7 +84,6 @@ class Residents:
         here[rows] = True
         left = self._present[~here[self._present]]
         self._present = rows.copy()
-        gone = []
         for row in left.tolist():
             gone.append(self._who[row])
             self._who[row], self._known[row] = None, False
