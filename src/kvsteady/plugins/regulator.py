@@ -22,6 +22,11 @@ SUMMARY_EVERY: Final = 5000
 _ROOM = 256
 
 
+def say_aside(why: str, engine: str = "the engine") -> None:
+    """The one line in the log, also of an adapter that cannot begin."""
+    LOG.warning("kvsteady steps aside and %s goes on by its own rule, because %s", engine, why)
+
+
 class Regulator:
     """A policy in an engine.
 
@@ -131,9 +136,7 @@ class Regulator:
         """Ask no more. Said once."""
         if self.why_aside is None:
             self.why_aside = why
-            LOG.warning(
-                "kvsteady steps aside and the engine goes on by its own rule, because %s", why
-            )
+            say_aside(why)
 
     def _at_least(self, quota: int) -> int:
         """The answer, but for a queue that would never move though its head fits."""

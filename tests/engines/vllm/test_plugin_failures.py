@@ -178,6 +178,22 @@ def test_a_version_without_what_is_needed_runs_as_if_alone(lacks, tmp_path, monk
     assert steps == list(drive(tmp_path, CASE, STEPS))
 
 
+def test_a_gate_that_cannot_be_set_is_noticed_at_the_start(tmp_path, monkeypatch, caplog):
+    def once(self, value):
+        if "gate" in vars(self):
+            raise AttributeError("read only")
+        vars(self)["gate"] = value
+
+    gate = versions.find_gate(plugin.Scheduler.schedule)
+    computed = property(lambda self: vars(self)["gate"], once)
+    monkeypatch.setattr(plugin.SteadySyncScheduler, gate, computed, raising=False)
+    with caplog.at_level(logging.WARNING, "kvsteady"):
+        steps = list(drive(tmp_path, CASE, STEPS, kvsteady={"policy": "max-active:requests=9"}))
+    [line] = [message for message in caplog.messages if "steps aside" in message]
+    assert "read only" in line
+    assert steps == list(drive(tmp_path, CASE, STEPS))
+
+
 def test_an_unknown_version_with_all_that_is_needed_works(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(plugin.vllm, "__version__", "0.99.1")
     with caplog.at_level(logging.INFO, "kvsteady"):

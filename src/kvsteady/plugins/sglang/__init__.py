@@ -8,7 +8,6 @@ nothing unless ``KVSTEADY_POLICY`` or ``KVSTEADY_MODE`` is set (`settings_of_env
 
 from __future__ import annotations
 
-import logging
 import os
 
 __all__ = ["plugin"]
@@ -26,6 +25,7 @@ def plugin() -> None:
         return
     # Not above: where nobody asks, SGLang need not wait for them.
     from kvsteady.errors import InputError
+    from kvsteady.plugins.regulator import say_aside
     from kvsteady.plugins.settings import settings_of_environment
     from kvsteady.plugins.sglang.hooks import set_up
 
@@ -34,6 +34,4 @@ def plugin() -> None:
     except InputError as error:
         why = f"its settings are wrong: {error}"
     if why is not None:
-        logging.getLogger("kvsteady.plugins").warning(
-            "kvsteady steps aside and the engine goes on by its own rule, because %s", why
-        )
+        say_aside(why)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from importlib import import_module
 from typing import Any, Final
 
+from kvsteady.plugins.regulator import LOG, say_aside
 from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.sglang.guard import Guard
 from kvsteady.plugins.sglang.supported import SCHEDULER, why_not_mode, why_not_version
-
-LOG: Final = logging.getLogger("kvsteady.plugins")
 
 # A scheduler's guard; None there: it is left alone.
 _NAME: Final = "_kvsteady_guard"
@@ -82,7 +80,7 @@ def guard_of(scheduler: Any, settings: Settings) -> Guard | None:
     except Exception as error:  # whatever it is, the engine goes on
         why = f"{type(error).__name__}: {error}"
     if why is not None:
-        _say(why)
+        say_aside(why)
     scheduler.__dict__[_NAME] = guard
     return guard
 
@@ -92,7 +90,3 @@ def _leave_alone(scheduler: Any, error: Exception) -> None:
     guard: Guard = getattr(scheduler, _NAME)
     setattr(scheduler, _NAME, None)
     guard.step_aside(f"it failed: {type(error).__name__}: {error}")
-
-
-def _say(why: str) -> None:
-    LOG.warning("kvsteady steps aside and the engine goes on by its own rule, because %s", why)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from kvsteady.plugins.regulator import LOG
+from kvsteady.plugins.regulator import say_aside
 from kvsteady.plugins.settings import Settings, read_settings, settings_of_environment
 from kvsteady.plugins.transformers.scheduler import Steadied, checked, scheduler_class
 from kvsteady.plugins.transformers.scheduler import attach as _attach
@@ -45,9 +45,7 @@ def register(settings: Settings, *, instead: bool = False) -> None:
         bases = {"fifo": own.FIFOScheduler, "prefill_first": own.PrefillFirstScheduler}
         mapping: dict[str, type] = own.SCHEDULER_MAPPING
     except (ImportError, AttributeError) as error:
-        LOG.warning(
-            "kvsteady steps aside and the engine goes on by its own rule, because %s", error
-        )
+        say_aside(str(error))
         return
     for name, base in _BASES.items():
         mapping[name] = scheduler_class(bases[base], settings, version)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from kvsteady.admission import Setup
 from kvsteady.plugins.metrics import metrics_of
-from kvsteady.plugins.regulator import LOG, Regulator
+from kvsteady.plugins.regulator import Regulator, say_aside
 from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.transformers.watch import Watch
 
@@ -82,9 +82,7 @@ class Steadied:
             self._watch = None
             why = f"it could not begin: {type(error).__name__}: {error}"
         if why is not None:
-            LOG.warning(
-                "kvsteady steps aside and the engine goes on by its own rule, because %s", why
-            )
+            say_aside(why)
 
     def _why_not(self) -> str | None:
         """Begin, or say why not."""

@@ -19,7 +19,7 @@ from vllm.v1.core.sched.scheduler import Scheduler
 
 from kvsteady.errors import InputError
 from kvsteady.plugins.metrics import Metrics, metrics_of
-from kvsteady.plugins.regulator import LOG, Regulator
+from kvsteady.plugins.regulator import LOG, Regulator, say_aside
 from kvsteady.plugins.settings import Settings, read_settings
 from kvsteady.plugins.vllm.versions import about, find_gate, missing
 from kvsteady.plugins.vllm.watch import Watch
@@ -115,6 +115,8 @@ def _watch(scheduler: Any) -> Watch | None:
         lacks = "schedule() has no limit of who may run that is known"
     if lacks is None:
         try:
+            # Now rather than around schedule(): what cannot be set must not stop a step.
+            setattr(scheduler, str(gate), getattr(scheduler, str(gate)))
             watch = Watch(
                 scheduler,
                 settings,
@@ -129,11 +131,7 @@ def _watch(scheduler: Any) -> Watch | None:
         except Exception as error:  # whatever it is, the engine starts
             lacks = f"it failed: {type(error).__name__}: {error}"
     if lacks is not None:
-        LOG.warning(
-            "kvsteady steps aside and vLLM %s goes on by its own rule, because %s",
-            vllm.__version__,
-            lacks,
-        )
+        say_aside(lacks, f"vLLM {vllm.__version__}")
         return None
     LOG.info(
         "kvsteady: policy %s, %s; narrows %s; %s. %s",
