@@ -113,6 +113,14 @@ class OverlapDriver(Driver):
         return tuple(int(r.rid) for r in batch.reqs if r.finished() and r.rid not in before)
 
 
+def prioritised(driver: Driver) -> None:
+    """The queue by priority, the larger number first."""
+    scheduler = driver.scheduler
+    scheduler.enable_priority_scheduling = True
+    scheduler.policy.enable_priority_scheduling = True
+    scheduler.policy.priority_sign = -1
+
+
 def guard(driver: Driver) -> Any:
     return driver.scheduler._kvsteady_guard
 
@@ -126,5 +134,6 @@ __all__ = [
     "Scheduler",
     "guard",
     "plugged",
+    "prioritised",
     "saturate",
 ]
