@@ -8,7 +8,7 @@ import pytest
 from kvsteady.admission import COMPLETED, NO_LIMIT, Setup, ask, new_view
 from kvsteady.errors import InputError
 from kvsteady.model import System
-from kvsteady.policies import Greedy, Steady
+from kvsteady.policies import Greedy, MaxActive, Steady
 from kvsteady.policies.steady.state import CELLS
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
@@ -204,7 +204,7 @@ def test_certain_lengths_are_never_evicted_from_the_first_request_on(load, kv_to
         assert rate >= bar
 
 
-def test_admissions_are_even_after_one_life_and_never_fall():
+def test_from_an_empty_engine_admissions_are_even():
     # 131,072 tokens, 32 + 1,024: about 235 run at once, one more every 4.3 iterations.
     load, log = Workload.fixed(32, 1024), []
     machine = Machine(
@@ -224,27 +224,60 @@ def test_admissions_are_even_after_one_life_and_never_fall():
     assert per_quarter.min() >= 0.9 * per_quarter.max()
 
 
-def test_switched_on_in_the_middle_of_a_cycle_it_ends_evictions_within_a_lifetime():
-    load = Workload.fixed(16, 32)
+def test_from_one_lump_the_rate_is_x_star_after_one_life_and_does_not_fall():
+    # 124 requests of 32 + 1,024 fill 131,072 tokens at their end: till then nobody fits in.
     log = []
     machine = Machine(
         engine(block_size=1),
-        960,
+        131_072,
         UnitTime(),
-        Saturated(load).feed(),
+        Saturated(Workload.fixed(32, 1024)).feed(),
+        policy=MaxActive(124),
+        iterations=log.append,
+        log_every=1,
+    )
+    machine.run(4)
+    machine.adopt(Steady())
+    machine.run(4 * 1024)
+    machine.flush()
+    log = np.concatenate(log)[4:]
+    assert log["preempted"].sum() == 0
+    per_quarter = log["admitted"].reshape(-1, 256).sum(axis=1)
+    best = 256 * 2 * 131_072 / (1024 * (2 * 32 + 1024 + 1))
+    assert per_quarter[0] == 0
+    assert per_quarter[4:].min() >= best - 2
+    assert np.diff(per_quarter).min() >= -2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output", "kv_tokens", "switch"),
+    [(16, 32, 960, 1013), (200, 300, 40_000, 900)],
+)
+def test_switched_on_in_a_cycle_it_recovers_within_one_output(prompt, output, kv_tokens, switch):
+    log = []
+    machine = Machine(
+        engine(block_size=1),
+        kv_tokens,
+        UnitTime(),
+        Saturated(Workload.fixed(prompt, output)).feed(),
         policy=Greedy(),
         iterations=log.append,
         log_every=1,
     )
-    machine.run(1000)
+    machine.run(switch)
     machine.adopt(Steady())
-    machine.run(1000)
+    machine.run(6 * output)
     machine.flush()
-    preempted = np.concatenate(log)["preempted"]
-    assert preempted[900:1000].sum() > 20
-    # Who was in memory at the switch is not the policy's doing; each needs at most its output more,
-    # twice if it is evicted and has to come again.
-    assert preempted[1000 + 2 * 32 :].sum() == 0
+    log = np.concatenate(log)
+    preempted, admitted = log["preempted"], log["admitted"]
+    assert preempted[switch - 3 * output : switch].sum() > 20
+    # Who was in memory at the switch is not the policy's doing; one output later they have left.
+    assert preempted[switch : switch + output].sum() > 0
+    assert preempted[switch + output :].sum() == 0
+    # From then on as many come per life as x* has it, 2M / (l1 (2 l0 + l1 + 1)), to a request.
+    best = 2 * kv_tokens / (2 * prompt + output + 1)
+    lives = admitted[switch + output :].reshape(-1, output).sum(axis=1)
+    assert lives.min() >= best - 2
 
 
 def test_drift_is_followed():
