@@ -23,6 +23,7 @@ from kvsteady.advise.tuning.record import (
     TuningLoad,
 )
 from kvsteady.report import render_tuning, render_tuning_html
+from kvsteady.report.tuning import compared_cells
 
 
 def measured(setting: str, how: str, gain: Interval | None, tax: float) -> Measured:
@@ -93,6 +94,14 @@ def test_the_terminal_says_what_to_do_first_and_fits(tuning: Tuning) -> None:
     assert re.search(r"recompute tax +50\.0% +12\.5% +-37\.5 pp", text)
     assert re.search(r"p99 ITL, ms +80 +20 +-60 +-70 to -50", text)
     assert "TTFT" not in text
+
+
+def test_what_did_not_run_comes_after_the_worst_loss(tuning: Tuning) -> None:
+    # A p99 TTFT four times as long is a gain of -300%.
+    stalled = measured("steady", "policy", None, 0.0)
+    lost = measured("wait:batch=16", "policy", Interval(-3.0, -3.1, -2.9), 0.0)
+    found = msgspec.structs.replace(tuning, compared=(stalled, lost))
+    assert [row[0] for row in compared_cells(found)] == ["wait:batch=16", "steady"]
 
 
 def test_the_page_has_every_candidate_in_one_plot_and_the_data(tuning: Tuning) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -129,7 +130,7 @@ def effects_title(found: Tuning, runner: Measured) -> str:
 def compared_cells(found: Tuning) -> list[tuple[str, ...]]:
     """A row per family, the largest gain first, under the heads of `COMPARED`."""
     rows = sorted(
-        found.compared, key=lambda each: -each.gain.mean if each.gain is not None else 1.0
+        found.compared, key=lambda each: -each.gain.mean if each.gain is not None else math.inf
     )
     cells = []
     for each in rows:

@@ -105,7 +105,7 @@ class TuningProblem:
         return self.of_capacity * capacity(self.engine_name, self.system, self.on.time)
 
     def system_of(self, seed: int) -> System:
-        """The system in the run of a seed, counted from the first.
+        """The system in the run of a seed.
 
         Lengths in turn leave a seed nothing to draw; it draws up to 2% of memory to take away
         instead. Seed 0 has all of it.
