@@ -96,6 +96,23 @@ def test_metrics_say_that_it_stepped_aside(monkeypatch):
     assert set(made.outputs()) == EVERYBODY
 
 
+def test_metrics_say_that_it_was_detached(caplog):
+    registry = pytest.importorskip("prometheus_client").REGISTRY
+    made = engine(FEW, None)
+    made.run(20)
+    policy = "max-active:requests=7"
+    labels = {"engine": "transformers", "rank": "0", "policy": policy, "mode": "enforce"}
+    plugin.attach(made.processor, policy=policy, budget_ms=1e9)
+    made.run(20)
+    assert registry.get_sample_value("kvsteady_active", labels) == 1.0
+    with caplog.at_level(logging.WARNING, "kvsteady.plugins"):
+        plugin.detach(made.processor)
+    assert registry.get_sample_value("kvsteady_active", labels) == 0.0
+    assert lines(caplog) == []
+    made.run()
+    assert set(made.outputs()) == EVERYBODY
+
+
 def test_an_attribute_that_the_engine_no_longer_has(monkeypatch, caplog):
     made = started(caplog)
     made.run(20)

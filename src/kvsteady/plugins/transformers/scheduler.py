@@ -84,6 +84,13 @@ class Steadied:
         if why is not None:
             say_aside(why)
 
+    def _end(self) -> None:
+        """Say that nobody is asked any more, without a warning: somebody wanted it so."""
+        if self.regulator is not None and self.regulator.why_aside is None:
+            self.regulator.why_aside = "it was detached"
+        if self._metrics is not None:
+            self._metrics.update()
+
     def _why_not(self) -> str | None:
         """Begin, or say why not."""
         why = why_not(self.version, type(self).__mro__[2], self.cache)
@@ -234,6 +241,7 @@ def attach(processor: Any, settings: Settings, version: str) -> None:
 
 def detach(processor: Any) -> None:
     """Give the scheduler of a batch processor back to the engine's own rule."""
+    processor.scheduler._end()
     _exchange(processor, type(processor.scheduler).__mro__[2])
 
 
