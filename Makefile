@@ -29,8 +29,8 @@ engines: $(ENGINES)/installed
 # The scheduler of the next release, which has no wheel for CPUs, ahead of the one above.
 engines-next: $(ENGINES)/vllm-0.33.0
 	PYTHONPATH=$< VLLM_TARGET_DEVICE=cpu HF_HUB_OFFLINE=1 $(ENGINES)/bin/python -m pytest \
-	  tests/engines/vllm/test_plugin_features.py tests/engines/vllm/test_plugin_failures.py \
-	  tests/engines/vllm/test_plugin_recovery.py -k "not lengths_of_all_kinds"
+	  tests/engines/vllm/test_vllm_plugin_features.py tests/engines/vllm/test_vllm_plugin_failures.py \
+	  tests/engines/vllm/test_vllm_plugin_recovery.py -k "not lengths_of_all_kinds"
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks

@@ -164,6 +164,27 @@ def test_a_gate_that_vllm_does_not_heed_is_noticed(tmp_path, caplog):
     assert steps == list(drive(tmp_path, CASE, STEPS))
 
 
+def test_the_gate_is_put_back_when_vllm_itself_fails(tmp_path):
+    driver = plugged(tmp_path, CASE, "max-active:requests=9")
+    scheduler = driver.scheduler
+    gate = scheduler.kvsteady.gate
+    own = getattr(scheduler, gate)
+    narrowed = []
+
+    def failing(*_: Any, **__: Any) -> Any:
+        narrowed.append(getattr(scheduler, gate))
+        raise RuntimeError("vLLM's own")
+
+    def each(number: int) -> None:
+        if number == AT:
+            scheduler.kv_cache_manager.allocate_slots = failing
+
+    with pytest.raises(RuntimeError, match="vLLM's own"):
+        list(steps_of(driver, CASE, STEPS, each))
+    assert narrowed == [9]
+    assert getattr(scheduler, gate) == own > 9
+
+
 @pytest.mark.parametrize("lacks", ["a method", "a gate"])
 def test_a_version_without_what_is_needed_runs_as_if_alone(lacks, tmp_path, monkeypatch, caplog):
     if lacks == "a method":

@@ -1,7 +1,7 @@
 """What vLLM does beside admitting and evicting goes on as before under the plug-in.
 
 Pauses, aborts, preemption of everybody, structured output, streaming sessions and KV that comes
-from elsewhere, on the real scheduler; speculative decoding is in `test_plugin_engine`.
+from elsewhere, on the real scheduler; speculative decoding is in `test_vllm_plugin_engine`.
 """
 
 from __future__ import annotations
