@@ -8,8 +8,11 @@ import subprocess
 import sys
 from importlib import import_module, metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from kvsteady.plugins.sglang.supported import replica_of
 
 try:  # not by import: this folder has the package's name
     metadata.version("sglang")
@@ -118,6 +121,27 @@ def test_where_as_many_run_as_may_a_higher_priority_still_takes_a_place() -> Non
         driver.step()
         ledger = guard(driver).regulator.ledger
         assert (ledger.evicted, ledger.admitted, ledger.resumed) == (1, 9, 0)
+
+
+def test_metrics_of_replicas_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = import_module("prometheus_client").REGISTRY
+    labels = {"engine": "sglang", "policy": "rate-cap:rate=0.7", "mode": "enforce"}
+    monkeypatch.setattr("kvsteady.plugins.sglang.guard.replica_of", lambda: 3)
+    driver = Driver(KNOBS)
+    driver.scheduler.metrics_reporter.enable_metrics = True
+    with plugged(policy="rate-cap:rate=0.7"):
+        saturate(driver, FIXED, 2)
+    assert registry.get_sample_value("kvsteady_active", labels | {"rank": "3"}) == 1
+    assert registry.get_sample_value("kvsteady_active", labels | {"rank": "0"}) is None
+
+
+def test_the_replica_is_the_data_parallel_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = import_module("sglang.srt.runtime_context")
+    for rank, replica in ((None, 0), (2, 2)):
+        monkeypatch.setattr(
+            context, "get_parallel", lambda rank=rank: SimpleNamespace(dp_rank=rank)
+        )
+        assert replica_of() == replica
 
 
 def test_metrics_are_where_sglangs_own_are(tmp_path: Path) -> None:

@@ -119,6 +119,14 @@ def test_metrics_say_that_it_stepped_aside(failure, tmp_path, monkeypatch):
     assert active[-1] == 0.0
 
 
+def test_without_metrics_no_line_promises_any(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(plugin, "metrics_of", lambda *_, **__: None)
+    with caplog.at_level(logging.INFO, "kvsteady"):
+        plugged(tmp_path, CASE, "max-active:requests=9", metrics=True)
+    [line] = [message for message in caplog.messages if "narrows" in message]
+    assert line.endswith(". No metrics")
+
+
 class _Slow(NamedTuple):
     spun: Any
     answer: int

@@ -12,7 +12,7 @@ from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.sglang.adder import regulated_adder
 from kvsteady.plugins.sglang.head import Head
 from kvsteady.plugins.sglang.residents import Residents
-from kvsteady.plugins.sglang.supported import rank_of
+from kvsteady.plugins.sglang.supported import rank_of, replica_of
 
 _NO_LIMIT: Final = 2**31
 
@@ -199,7 +199,7 @@ class Guard:
         reporter = self._scheduler.metrics_reporter
         if not (self.regulator.settings.metrics and reporter.enable_metrics):
             return None
-        return metrics_of(self.regulator, engine="sglang")
+        return metrics_of(self.regulator, engine="sglang", rank=replica_of())
 
 
 def _still() -> float:

@@ -139,7 +139,7 @@ def _watch(scheduler: Any) -> Watch | None:
         settings.mode,
         gate,
         about(vllm.__version__),
-        _about_metrics(settings),
+        _about_metrics(settings, watch),
     )
     return watch
 
@@ -166,11 +166,11 @@ def _can_be_read() -> bool:
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ or multiprocessing.parent_process() is None
 
 
-def _about_metrics(settings: Settings) -> str:
+def _about_metrics(settings: Settings, watch: Watch) -> str:
     if not settings.metrics:
         return "No metrics, as set"
     if _can_be_read():
-        return "Metrics kvsteady_* are with vLLM's"
+        return "Metrics kvsteady_* are with vLLM's" if watch.keeps_metrics else "No metrics"
     return "No metrics: /metrics is of another process, and PROMETHEUS_MULTIPROC_DIR is not set"
 
 

@@ -104,6 +104,11 @@ class Watch:
         self._facts = np.asarray(self.regulator.view.facts.base)
         self._metrics = None if metrics is None else metrics(self.regulator)
 
+    @property
+    def keeps_metrics(self) -> bool:
+        """Whether metrics could be made."""
+        return self._metrics is not None
+
     @_harmless
     def before(self) -> int | None:
         """How far the gate may stand open in this iteration; None: as vLLM has it."""
