@@ -12,6 +12,7 @@ from kvsteady.admission import new_view
 from kvsteady.plugins import Ledger
 from kvsteady.plugins.sglang.head import Head
 from kvsteady.plugins.sglang.residents import Residents
+from kvsteady.plugins.sglang.sharing import Sharing, shared_of
 
 
 class Request:
@@ -69,6 +70,34 @@ def test_the_head_is_the_queues_whatever_moves() -> None:
                 del queue[len(queue) // 2 : len(queue) // 2 + 1]
             case 4:  # by another order
                 queue.reverse()
+
+
+def test_who_waits_is_taken_to_share_what_is_usual_but_the_last_token() -> None:
+    head, view = Head(), new_view(1)
+    head.show(view, [Request(0, 20), Request(0, 300)], 32)
+    assert list(view.waiting["shared"][:2]) == [19, 32]
+    assert list(view.waiting["cached"][:2]) == [19, 32]
+
+
+def test_what_newcomers_share_is_what_they_found_less_what_was_locked_for_them() -> None:
+    locked = iter([500, 500, 512, 560, 560, 560])
+    sharing = Sharing(SimpleNamespace(protected_size=lambda: next(locked)))
+    sharing.before()
+    assert sharing.of_newcomers([64, 32]) == [64, 32]  # nothing was locked that was not
+    sharing.before()
+    # 48 of 96 found were nobody's.
+    assert sharing.of_newcomers([64, 32, 0]) == [32, 16, 0]
+    sharing.before()
+    assert sharing.of_newcomers([0]) == [0]
+
+
+def test_a_node_on_two_paths_is_shared_and_those_before_it() -> None:
+    def path(*ends: tuple[str, int]) -> list[Any]:
+        return [SimpleNamespace(node_id=name, path_end=end) for name, end in ends]
+
+    paths = [path(("a", 8), ("b", 20)), path(("a", 8), ("c", 12), ("d", 16)), path(("e", 4)), []]
+    paths.append(path(("a", 8), ("c", 12)))
+    assert list(shared_of(paths, [0, 1, 2, 3, 5], 6)) == [8, 12, 0, 0, 0, 12]
 
 
 def test_who_is_in_memory_with_how_many_tokens() -> None:

@@ -12,6 +12,7 @@ from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.sglang.adder import regulated_adder
 from kvsteady.plugins.sglang.head import Head
 from kvsteady.plugins.sglang.residents import Residents
+from kvsteady.plugins.sglang.sharing import Sharing
 from kvsteady.plugins.sglang.supported import rank_of, replica_of
 
 _NO_LIMIT: Final = 2**31
@@ -51,7 +52,10 @@ class Guard:
             )
         self.quota = _NO_LIMIT
         self.reserves = True
-        self._residents = Residents(scheduler.req_to_token_pool.size + 1)
+        tree = scheduler.tree_cache
+        looks = self.regulator.policy.sees_running and not getattr(tree, "disable", False)
+        self._sharing = Sharing(tree) if looks else None
+        self._residents = Residents(scheduler.req_to_token_pool.size + 1, self._sharing)
         self._head = Head()
         self._batch: Any = None
         self._asked = self._decoded = self._failed = False
@@ -69,6 +73,8 @@ class Guard:
         self._asked = False
         self._batch = batch
         self._take_leave(batch)
+        if self._sharing is not None:
+            self._sharing.before()
         self.quota, self.reserves = _NO_LIMIT, True
         if not (batch.reqs or scheduler.waiting_queue or scheduler.chunked_req is not None):
             return False  # an idle engine spins
@@ -175,10 +181,12 @@ class Guard:
         facts["arrived"] = first + len(queue) - self._residents.evicted
         # With overlap a result is processed while the next batch runs.
         facts["unwritten"], facts["late"] = 1, int(scheduler.enable_overlap)
-        facts["shown_running"] = 0
+        facts["shown_running"] = shared = 0
         if self.regulator.policy.sees_running:
-            facts["shown_running"] = self._residents.show(view, batch)
-        facts["shown_waiting"] = self._head.show(view, queue)
+            many = facts["shown_running"] = self._residents.show(view, batch)
+            if self._sharing is not None and many:
+                shared = int(view.running["shared"][:many].mean())
+        facts["shown_waiting"] = self._head.show(view, queue, shared)
 
     def _in_order(self) -> list[Any]:
         """The queue as this iteration's prefill will see it.

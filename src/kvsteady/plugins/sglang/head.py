@@ -13,8 +13,12 @@ class Head:
     def __init__(self) -> None:
         self._shown: list[Any] = []
 
-    def show(self, view: View, queue: list[Any]) -> int:
-        """Fill ``view.waiting``, and return how many rows."""
+    def show(self, view: View, queue: list[Any], shared: int = 0) -> int:
+        """Fill ``view.waiting``, and return how many rows.
+
+        Each is taken to find ``shared`` tokens that others hold: a look into the tree for each
+        would cost more than that is worth.
+        """
         head = queue[: view.waiting.size]
         rows, before = view.waiting, self._shown
         kept = self._kept(head)
@@ -25,6 +29,8 @@ class Head:
             row["prompt"] = len(req.origin_input_ids)
             row["generated"] = len(req.output_ids)
             row["limit"] = req.sampling_params.max_new_tokens
+        shown = rows[: len(head)]
+        shown["shared"] = shown["cached"] = (shown["prompt"] - 1).clip(max=shared)
         self._shown = head
         return len(head)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from kvsteady.admission import View
 from kvsteady.plugins.ledger import Ledger
+from kvsteady.plugins.sglang.sharing import Sharing
 
 _EMPTY = np.zeros(0, dtype=np.int64)
 
@@ -24,12 +25,16 @@ class Residents:
     ----------
     rows
         Rows of the request pool.
+    sharing
+        Knows what they share; None: nothing is.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, sharing: Sharing | None = None) -> None:
+        self._sharing = sharing
         self._who: list[Any] = [None] * rows
         self._prompt = np.zeros(rows, dtype=np.int64)
         self._limit = np.zeros(rows, dtype=np.int64)
+        self._shared = np.zeros(rows, dtype=np.int64)
         self._here, self._known = np.zeros((2, rows), dtype=bool)
         self._present = _EMPTY  # rows, in the batch's order
         # Preempted in a pass that gave their rows to others; not told of yet.
@@ -46,12 +51,15 @@ class Residents:
     def admit(self, batch: Any, many: int, ledger: Ledger) -> tuple[int, int]:
         """Take in a prefill's first ``many`` requests; return how many are new, and resumed."""
         rows = batch.req_pool_indices_cpu[:many].tolist()
-        new, resumed = [], 0
+        new: list[int] = []
+        found: list[int] = []
+        resumed = 0
         self._make_room(max(rows, default=0))
         for place, (row, req) in enumerate(zip(rows, batch.reqs[:many], strict=True)):
             if self._who[row] is req:
                 continue  # a chunked prefill that goes on
             new.append(row)
+            found.append(int(batch.prefix_lens[place]))
             if self._known[row]:
                 self._replaced.append(self._who[row])
                 self._present = self._present[self._present != row]
@@ -60,6 +68,8 @@ class Residents:
             if had is not None:
                 resumed += 1
                 ledger.recomputed += max(had - batch.prefix_lens[place], 0)
+        if new and self._sharing is not None:
+            self._shared[new] = self._sharing.of_newcomers(found)
         ledger.prefilled += sum(batch.extend_lens[:many])
         self._present = np.concatenate([self._present, np.array(new, dtype=np.int64)])
         return len(new), resumed
@@ -97,7 +107,12 @@ class Residents:
         """Fill ``view.running``, and return how many rows."""
         rows = self._present
         shown = view.running[: rows.size]
+        if self._sharing is not None and self._sharing.is_due(rows.size):
+            shared = self._sharing.compared([self._who[row] for row in rows.tolist()])
+            if shared is not None:
+                self._shared[rows] = shared
         prompt = self._prompt[rows]
+        shown["shared"] = self._shared[rows]
         shown["prompt"] = prompt
         shown["limit"] = self._limit[rows]
         decoding = len(batch.reqs)
@@ -110,6 +125,7 @@ class Residents:
 
     def _take_in(self, row: int, req: Any) -> None:
         self._who[row], self._known[row] = req, True
+        self._shared[row] = 0
         self._prompt[row] = len(req.origin_input_ids)
         self._limit[row] = req.sampling_params.max_new_tokens
 
@@ -118,6 +134,6 @@ class Residents:
         if more <= 0:
             return
         self._who += [None] * more
-        for name in ("_prompt", "_limit", "_here", "_known"):
+        for name in ("_prompt", "_limit", "_shared", "_here", "_known"):
             old = getattr(self, name)
             setattr(self, name, np.append(old, np.zeros(more, dtype=old.dtype)))
