@@ -12,6 +12,7 @@ import pytest
 
 from kvsteady.admission import new_view
 from kvsteady.plugins.vllm.rows import RunningRows, WaitingRows, seen
+from kvsteady.plugins.vllm.sharing import leading
 
 LONGEST = 200
 
@@ -181,3 +182,19 @@ def test_tokens_on_their_way_count_as_generated() -> None:
     request.num_output_placeholders = 3  # drafts among them, of which no more than 5 can stay
     assert seen(request, LONGEST)[:3] == (10, 5, 5)
     assert seen(Asked("b", 190, 50, 0), LONGEST)[:3] == (190, 0, 10)  # the model is no longer
+
+
+def test_what_a_request_shares_are_its_leading_blocks_that_others_hold() -> None:
+    shared, looked = [True] * 5 + [False] * 4, []
+
+    def holds(at: int) -> bool:
+        looked.append(at)
+        return shared[at]
+
+    for guess in range(12):
+        assert leading(holds, 9, guess) == 5
+    looked.clear()
+    assert leading(holds, 9, 5) == 5
+    assert sorted(looked) == [4, 5]
+    assert leading(holds, 5, 0) == leading(holds, 5, 9) == 5
+    assert leading(holds, 0) == 0

@@ -69,12 +69,17 @@ class Audit:
         facts, longest = view.facts, self.watch._longest
         holding = list(s.kv_holding_waiting)
         running = [seen(r, longest) for r in [*s.running, *holding]]
+        if self.watch._sharing is None:
+            assert not view.running["shared"][: len(running)].any()
         waiting = [] if paused else [seen(r, longest) for r in list(s.waiting)[:256]]
         for rows, many, wanted in (
             (view.running, facts["shown_running"], running),
             (view.waiting, facts["shown_waiting"], waiting),
         ):
-            np.testing.assert_array_equal(rows[:many], np.array(wanted, dtype=rows.dtype))
+            # What requests share is looked at in turn, and held against the pool elsewhere.
+            for name in ("prompt", "generated", "limit"):
+                here = np.array(wanted, dtype=rows.dtype)
+                np.testing.assert_array_equal(rows[name][:many], here[name])
         assert facts["running"] == len(running) - s.num_waiting_for_streaming_input
         assert facts["free"] == s.kv_cache_manager.block_pool.get_num_free_blocks()
         self.looks += 1

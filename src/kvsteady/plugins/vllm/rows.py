@@ -10,7 +10,7 @@ what vLLM did, the rows are read anew.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,19 +23,18 @@ from kvsteady.admission.view import SEEN
 # Read anew now and then, whatever happened: a guard that costs next to nothing.
 _ANEW_EVERY = 512
 _NOBODY = np.zeros(0, dtype=np.int64)
-# What no engine knows of a request (its output), or is not looked up.
-_REST = (0,) * (len(SEEN.names or ()) - 3)
 
 
-def seen(request: Any, longest: int) -> tuple[int, ...]:
+def seen(request: Any, longest: int, shared: int = 0) -> tuple[int, ...]:
     """One request as a `SEEN` row; tokens that are being computed count as generated.
 
-    ``longest`` is vLLM's max_model_len, at which a request ends whatever its max_tokens.
+    ``longest`` is vLLM's max_model_len, at which a request ends whatever its max_tokens; ``shared``
+    are tokens of it that others hold too. Its output no engine knows.
     """
     prompt = request.num_prompt_tokens
     limit = min(request.max_tokens, max(longest - prompt, 1), NO_LIMIT)
     generated = request.num_output_tokens + request.num_output_placeholders
-    return prompt, min(generated, limit), limit, *_REST
+    return prompt, min(generated, limit), limit, 0, shared, 0
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -80,11 +79,11 @@ class RunningRows:
     """Rows of those who run, in the order of admission.
 
     Requests get numbers as they are admitted, so that those of who runs are sorted, and a row is
-    found by its request's number.
+    found by its request's number. ``shared`` says how many tokens of a request others hold too.
     """
 
-    def __init__(self, longest: int) -> None:
-        self._longest = longest
+    def __init__(self, longest: int, shared: Callable[[Any], int] = lambda _: 0) -> None:
+        self._longest, self._shared = longest, shared
         self._number: dict[str, int] = {}
         self._numbers = np.zeros(0, dtype=np.int64)  # by row
         self._count = 0
@@ -156,7 +155,7 @@ class RunningRows:
         first = self._next - len(came)
         for number, request in enumerate(came, first):
             if self._number.get(request.request_id) == number:  # else it is gone again
-                rows[count] = seen(request, self._longest)
+                rows[count] = seen(request, self._longest, self._shared(request))
                 self._numbers[count] = number
                 count += 1
         self._came.clear()
@@ -176,7 +175,7 @@ class RunningRows:
         self._number = {request.request_id: i for i, request in enumerate(running)}
         self._numbers[: self._count] = np.arange(self._count)
         for i, request in enumerate(running):
-            rows[i] = seen(request, self._longest)
+            rows[i] = seen(request, self._longest, self._shared(request))
 
 
 class WaitingRows:
@@ -248,6 +247,10 @@ class WaitingRows:
                 rows[at] = seen(request, self._longest)
             self._shown += more
         return many
+
+    def head(self, many: int) -> Sequence[Any]:
+        """The first so many requests of those shown."""
+        return self._shown[:many]
 
     def _line(self, queue: Any) -> Any:
         if not self._by_priority:

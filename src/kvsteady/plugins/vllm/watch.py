@@ -9,11 +9,12 @@ from typing import Any, Concatenate, ParamSpec, cast
 
 import numpy as np
 
-from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Setup
+from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Setup, View
 from kvsteady.plugins.metrics import Metrics
 from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.vllm.rows import RunningRows, WaitingRows, seen
+from kvsteady.plugins.vllm.sharing import HEAD, Sharing
 
 P = ParamSpec("P")
 
@@ -86,7 +87,11 @@ class Watch:
         blocks = (int(self._pool.num_gpu_blocks) - 1) // self._groups
         self.regulator = Regulator(settings, Setup(blocks * self._block, self._block))
         self._longest = int(scheduler.max_model_len)
-        self._running = RunningRows(self._longest)
+        # Looked up only where there is a cache, for a policy that looks at who runs.
+        self._sharing: Sharing | None = None
+        if scheduler.kv_cache_manager.enable_caching and self.regulator.policy.sees_running:
+            self._sharing = Sharing(scheduler.kv_cache_manager, self._block)
+        self._running = RunningRows(self._longest, self._shared_of)
         self._waiting = WaitingRows(
             self._longest, by_priority=getattr(scheduler.policy, "name", "") == "PRIORITY"
         )
@@ -176,7 +181,7 @@ class Watch:
         self._prefilling.pop(name, None)
         prompt, generated, limit, *_ = seen(request, self._longest)
         self.regulator.gone(EVICTED, prompt, generated, limit)
-        self._running.left(request)
+        self._gone(request)
         self._waiting.came(request, first=True, rows=self.regulator.view.waiting)
 
     @_harmless
@@ -185,12 +190,20 @@ class Watch:
         name = request.request_id
         self._prefilling.pop(name, None)
         self._lost.pop(name, None)
-        self._running.left(request)
+        self._gone(request)
         self._waiting.left(request)
         if request.status.name in _COMPLETED:
             self.regulator.ledger.completed += 1
             prompt, _, limit, *_ = seen(request, self._longest)
             self.regulator.gone(COMPLETED, prompt, request.num_output_tokens, limit)
+
+    def _gone(self, request: Any) -> None:
+        self._running.left(request)
+        if self._sharing is not None:
+            self._sharing.left(request)
+
+    def _shared_of(self, request: Any) -> int:
+        return 0 if self._sharing is None else self._sharing.of_running(request)
 
     def _anybody(self) -> bool:
         scheduler = self._scheduler
@@ -208,10 +221,13 @@ class Watch:
         self._running.fill(view, scheduler.running)
         self._holders = idle = 0
         for at, request in enumerate(holding, ran):
-            view.running[at] = seen(request, self._longest)
+            view.running[at] = seen(request, self._longest, self._shared_of(request))
             self._holders += self._may_go_on(request)
             idle += request.status.name == _IDLE
         queued = 0 if paused else len(scheduler.waiting)
+        shown = self._waiting.fill(view, scheduler.waiting) if queued else 0
+        if self._sharing is not None:
+            self._share(self._sharing, view, shown)
         ticks = self._iterations - 1
         # All at once: field by field costs several times as much.
         self._facts[0] = (
@@ -229,9 +245,16 @@ class Watch:
             1,  # the KV of a last token is never stored
             self._late,
             ran + len(holding),
-            self._waiting.fill(view, scheduler.waiting) if queued else 0,
+            shown,
             0,  # the regulator knows who left
         )
+
+    def _share(self, sharing: Sharing, view: View, shown: int) -> None:
+        running = view.running[: self._ran]
+        sharing.look_again(running, self._scheduler.running)
+        if shown:
+            usual = int(running["shared"].mean()) if self._ran else 0
+            sharing.look_ahead(view.waiting[:shown], self._waiting.head(HEAD), usual)
 
     def _may_go_on(self, request: Any) -> bool:
         """Whether one who holds blocks may run in this iteration."""
