@@ -101,7 +101,7 @@ def test_what_several_hold_is_what_is_on_their_common_pages(core: str) -> None:
         told = Told()
         assert type(told.driver.scheduler.tree_cache.tree_core).__name__ == core
         assert told.add(13, (11, 10), (12, 40)) == [0]
-        # 10 tokens in common are 2 whole pages of 4; of the first it is known when all are compared.
+        # 10 tokens in common are 2 whole pages; of the first it is known when all are compared.
         assert told.add(14, (11, 10), (13, 200)) == [0, 8]
         assert told.compared() == [8, 8]
         # 5 in common are 1 page.

@@ -23,7 +23,7 @@ SIMULATED = [
     (drawn, "new-token-ratio:initial=0.5"),
     (drawn, "kv-watermark:watermark=0.2"),
     (drawn, "rate-cap:rate=1.3"),
-    # `steady` looks at what requests share, which the plug-in does not show.
+    # `steady` looks at what requests share, of which the plug-in looks up a few in each iteration.
     (drawn_sharing, "max-active:requests=7"),
     (drawn_sharing, "no-evict"),
 ]
