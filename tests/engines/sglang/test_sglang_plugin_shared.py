@@ -120,3 +120,24 @@ def test_without_a_cache_nobody_is_looked_at() -> None:
         driver = Driver(Knobs(tokens=2000, max_running_requests=16, page_size=4))
         driver.step()
         assert guard(driver)._sharing is None
+
+
+@pytest.mark.parametrize("asked", ["protected_size", "tree_core"])
+def test_where_sharing_cannot_be_read_sglang_goes_on_alone(asked: str) -> None:
+    class Broken:
+        tree_core = object()
+
+        def protected_size(self) -> int:
+            if asked == "protected_size":
+                raise RuntimeError("not here")
+            return 0
+
+    knobs = Knobs(tokens=2000, max_running_requests=64, page_size=PAGE, disable_radix_cache=False)
+    with plugged(policy="steady", budget_ms="100000"):
+        driver = Driver(knobs)
+        driver.step()
+        regulator = guard(driver).regulator
+        guard(driver)._sharing._tree = Broken()
+        run = saturate(driver, system_prompt(60), 600)
+    assert "it failed: " in regulator.why_aside
+    assert sorted(number for step in run.steps for number in step.finished) == list(range(60))

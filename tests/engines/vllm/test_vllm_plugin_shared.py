@@ -124,3 +124,15 @@ def test_the_numbers_are_the_pools_whatever_comes_and_goes(tmp_path: Path) -> No
         assert audit.looks > 0
         assert set(scheduler.kvsteady._sharing._known) <= set(scheduler.requests)
     assert shared > 10_000
+
+
+def test_where_sharing_cannot_be_read_vllm_goes_on_alone(tmp_path: Path) -> None:
+    case = system_prompt(300, 60)
+    stock = list(drive(tmp_path, case, 400))
+    driver = plugged(tmp_path, case, "steady")
+    driver.scheduler.kvsteady._sharing._manager = None
+    steps = list(steps_of(driver, case, 400))
+    assert "it failed: AttributeError" in driver.scheduler.kvsteady.regulator.why_aside
+    finished = sorted(number for step in steps for number in step.finished)
+    assert finished == sorted(number for step in stock for number in step.finished)
+    assert finished == list(range(60))
