@@ -125,8 +125,16 @@ def test_noise_is_of_lengths_that_max_tokens_does_not_tell():
     alive = (1 - 1 / 50) ** ages
     weights = 100 + ages
     rate = 100_000 / (weights * alive).sum()
-    expected = np.sqrt(rate * (weights**2 * alive * (1 - alive)).sum())
-    assert float(state.memo["noise"]) == pytest.approx(expected, rel=0.1)
+
+    def deviation(late, early):
+        lives, ends = np.maximum(alive - late, 0), np.maximum(1 - alive - early, 0)
+        return np.sqrt(rate * (weights**2 * lives * ends).sum())
+
+    # Of S 2% and of 1 − S 5% count as doubt, so that it is rather too small.
+    noise = float(state.memo["noise"])
+    assert noise == pytest.approx(deviation(0.02, 0.05), rel=0.1)
+    assert 0.7 * deviation(0, 0) < noise < deviation(0, 0)
+    expected = noise
     told = taught([(n, n) for n in (20, 40, 80)] * 100)
     assert float(told.memo["noise"]) < 0.1 * expected
 
@@ -278,6 +286,21 @@ def test_switched_on_in_a_cycle_it_recovers_within_one_output(prompt, output, kv
     best = 2 * kv_tokens / (2 * prompt + output + 1)
     lives = admitted[switch + output :].reshape(-1, output).sum(axis=1)
     assert lives.min() >= best - 2
+
+
+def test_the_end_of_who_stands_far_back_in_the_queue_counts():
+    # All are told their length. 32 short ones stand before 68 that hold 3,014 tokens at their end,
+    # when the short ones are gone.
+    rows = [(15, 8)] * 32 + [(15, 3000)] * 68
+    view, state = new_view(4096), Steady().start(Setup(170_000))
+    facts = view.facts
+    facts["block"], facts["blocks"], facts["free"], facts["unwritten"] = 1, 170_000, 170_000, 1
+    facts["waiting"] = facts["shown_waiting"] = len(rows)
+    view.waiting["prompt"][: len(rows)], view.waiting["limit"][: len(rows)] = zip(
+        *rows, strict=True
+    )
+    longest = ask(state, view) - 32
+    assert longest == 170_000 // (15 + 3000 - 1)
 
 
 def test_drift_is_followed():

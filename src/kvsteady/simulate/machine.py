@@ -140,7 +140,8 @@ class Machine:
         return int(self.state.requests.size)
 
     def adopt(self, policy: Policy) -> None:
-        """Ask this policy from the next iteration on; it knows nothing of those before.
+        """Ask this policy from the next iteration on; it knows nothing of those before, and its
+        counts begin at 0.
 
         Raises
         ------
@@ -149,6 +150,11 @@ class Machine:
         """
         self.clock["victim"] = victim_code(victim_of(policy), self.engine)
         self.policy = policy.start(self._setup)
+        for name in ("iteration", "tick", "now"):
+            self.clock[f"from_{name}"] = self.clock[name]
+        for name in ("arrived", "admitted", "preempted", "completed"):
+            self.clock[f"from_{name}"] = self.clock[f"all_{name}"]
+        self.clock["gone"] = 0
         self.clock["shows"] = shows(policy)
         self.clock["rate"] = 0  # the policy refills the allowance
 

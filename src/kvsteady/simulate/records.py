@@ -193,6 +193,14 @@ CLOCK = np.dtype(
         ("all_wasted", "i8"),  # generated tokens lost by restarts
         ("busy", "f8"),  # seconds spent in iterations
         ("block_seconds", "f8"),  # integral of held blocks over the busy time
+        # what the totals were when the policy was adopted
+        ("from_iteration", "i8"),
+        ("from_tick", "i8"),
+        ("from_now", "f8"),
+        ("from_arrived", "i8"),
+        ("from_admitted", "i8"),
+        ("from_preempted", "i8"),
+        ("from_completed", "i8"),
         # livelock
         ("quiet", "i8"),  # iterations since the last completion
         ("quiet_preempted", "i8"),

@@ -52,13 +52,16 @@ def regulate(engine, memory, policy, view, s):
     if clock.shows == 0:
         return
     facts = view.facts
-    facts.iteration, facts.ticks, facts.now = clock.iteration, clock.tick, clock.now
+    facts.iteration = clock.iteration - clock.from_iteration
+    facts.ticks, facts.now = clock.tick - clock.from_tick, clock.now - clock.from_now
     facts.block, facts.blocks = clock.block, clock.total
     facts.free = clock.free + spare(engine)
     facts.running = s.lists[RUNNING].count
     facts.waiting = NO_LIMIT if clock.backlog > 0 else s.lists[QUEUE].count
-    facts.arrived, facts.admitted = clock.all_arrived, clock.all_admitted
-    facts.evicted, facts.completed = clock.all_preempted, clock.all_completed
+    facts.arrived = clock.all_arrived - clock.from_arrived
+    facts.admitted = clock.all_admitted - clock.from_admitted
+    facts.evicted = clock.all_preempted - clock.from_preempted
+    facts.completed = clock.all_completed - clock.from_completed
     facts.unwritten, facts.late = clock.unwritten, clock.late
     facts.shown_running = 0
     if clock.shows & _SHOWS_RUNNING:

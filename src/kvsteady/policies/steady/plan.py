@@ -2,8 +2,8 @@
 
 With ``A(h)`` the memory that those who run will hold in h iterations, and ``W(h) = Σ_{m<h} w_m``
 what admissions at rate 1 from now on will hold then, the rate is the largest a ≤ x* with
-``A(h) + a W(h) ≤ M`` at all times. Where lengths are certain and the plan is followed it stays
-possible, so the rate never falls, and after one life everybody is evenly spread.
+``A(h) + a W(h) ≤ M`` at all times. Where lengths are certain, requests new and the plan followed,
+it stays possible, so the rate never falls, and is x* after one life.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false

@@ -9,7 +9,6 @@ from kvsteady.kernels import kernel
 from kvsteady.policies.steady.learn import ENOUGH, TELLING
 from kvsteady.policies.steady.state import AGES, CELLS, FARTHEST, FINE
 
-_WAITING = 32  # of the queue's head, whose ends are looked at
 _MANY = 32  # spans that are equally long, at most
 
 
@@ -36,7 +35,7 @@ def set_spans(state, view):
     for i in range(facts.shown_running):
         farthest = max(farthest, left_of(state, view.running[i]))
         oldest = max(oldest, view.running[i].generated + 1)
-    for i in range(min(facts.shown_waiting, _WAITING)):
+    for i in range(facts.shown_waiting):
         farthest = max(farthest, left_of(state, view.waiting[i]))
         oldest = max(oldest, view.waiting[i].generated + 1)
     shift = coarse = young = 0
