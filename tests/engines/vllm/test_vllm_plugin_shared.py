@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from reference.engines.vllm import Arrival, Knobs
-from vllm_runs import Case, drawn_sharing
+from vllm_runs import Case, by_request, drawn_sharing, kernel_steps
 
 pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
 
 from engines.vllm.drive import drive
 from engines.vllm.plugged import audited, plugged, steps_of
+from kvsteady.policies.named import policy_of
 
 BLOCK = 4
 STEPS, WARM = 900, 300
@@ -136,3 +137,12 @@ def test_where_sharing_cannot_be_read_vllm_goes_on_alone(tmp_path: Path) -> None
     finished = sorted(number for step in steps for number in step.finished)
     assert finished == sorted(number for step in stock for number in step.finished)
     assert finished == list(range(60))
+
+
+def test_it_admits_as_in_the_simulator_which_knows_all_that_is_shared(tmp_path: Path) -> None:
+    case = system_prompt(600, 1200)
+    driver = plugged(tmp_path, case, "steady")
+    real = [by_request(case, step) for step in steps_of(driver, case, 500)]
+    simulated = kernel_steps(case, 500, policy=policy_of("steady"))
+    same = [ours == theirs for ours, theirs in zip(real, simulated, strict=True)]
+    assert all(same), f"from iteration {same.index(False)} on"
