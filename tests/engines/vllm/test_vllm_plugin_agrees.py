@@ -6,7 +6,7 @@ import pytest
 
 from vllm_runs import by_request, drawn, drawn_sharing, kernel_steps
 
-pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
+pytest.importorskip("vllm.v1", reason="vLLM is not installed: tests/engines/requirements")
 
 import vllm
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
+pytest.importorskip("vllm.v1", reason="vLLM is not installed: tests/engines/requirements")
 pytest.importorskip("compressed_tensors", reason="vLLM cannot load a model without it")
 
 TESTS = Path(__file__).parents[2]

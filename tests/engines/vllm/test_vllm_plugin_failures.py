@@ -21,7 +21,7 @@ from kvsteady.plugins.settings import Settings
 from reference.engines.vllm import Arrival, Knobs
 from vllm_runs import Case
 
-pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
+pytest.importorskip("vllm.v1", reason="vLLM is not installed: tests/engines/requirements")
 
 from prometheus_client import REGISTRY
 

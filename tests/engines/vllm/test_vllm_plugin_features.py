@@ -16,7 +16,7 @@ import pytest
 from reference.engines.vllm import Arrival, Knobs
 from vllm_runs import Case
 
-pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
+pytest.importorskip("vllm.v1", reason="vLLM is not installed: tests/engines/requirements")
 
 from vllm.distributed.kv_transfer.kv_connector.v1 import KVConnectorBase_V1
 from vllm.sampling_params import SamplingParams, StructuredOutputsParams

@@ -12,7 +12,7 @@ from kvsteady.policies.named import NAMED, policy_of
 from reference.engines.vllm import Arrival, Knobs
 from vllm_runs import Case, drawn, drawn_sharing
 
-pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
+pytest.importorskip("vllm.v1", reason="vLLM is not installed: tests/engines/requirements")
 
 from engines.vllm.drive import drive
 from engines.vllm.plugged import audited, plugged, steps_of

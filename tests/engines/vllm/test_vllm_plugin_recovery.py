@@ -11,7 +11,7 @@ import pytest
 from reference.engines.vllm import Arrival, Knobs, Step
 from vllm_runs import Case
 
-pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
+pytest.importorskip("vllm.v1", reason="vLLM is not installed: tests/engines/requirements")
 
 from engines.vllm.plugged import plugged, steps_of
 

@@ -11,7 +11,7 @@ import pytest
 from reference.engines.vllm import Arrival, Knobs
 from vllm_runs import Case, by_request, drawn_sharing, kernel_steps
 
-pytest.importorskip("vllm", reason="vLLM is not installed: tests/engines/requirements")
+pytest.importorskip("vllm.v1", reason="vLLM is not installed: tests/engines/requirements")
 
 from engines.vllm.drive import drive
 from engines.vllm.plugged import audited, plugged, steps_of
