@@ -38,13 +38,20 @@ def test_as_it_comes_sglang_retracts_and_serves_little() -> None:
     assert 6.5 < run.rate(HALF) < 7.8
 
 
-@pytest.mark.parametrize("policy", ["steady", f"rate-cap:rate={RATE}"])
-def test_with_a_policy_nobody_is_retracted_and_it_serves_what_it_can(policy: str) -> None:
+@pytest.mark.parametrize(
+    ("policy", "share", "per_step"), [("steady", 0.9, 7.0), (f"rate-cap:rate={RATE}", 0.97, 4.9)]
+)
+def test_with_a_policy_nobody_is_retracted_and_it_serves_what_it_can(
+    policy: str, share: float, per_step: float
+) -> None:
     with plugged(policy=policy):
         driver = Driver(Knobs(**OPTIONS))
         run = saturate(driver, FIXED, STEPS)
     assert run.count("retracted", HALF) == 0
-    assert run.rate(HALF) >= 0.97 * RATE
+    assert run.rate(HALF) >= share * RATE
+    # A cap has a prefill between any two decode steps; steady leaves some memory for batches, and
+    # has more of the steps for decodes. SGLang alone completes 5.7 per step.
+    assert run.count("finished", HALF) / (STEPS - HALF) >= per_step
     ledger = guard(driver).regulator.ledger
     # Until lengths are learned a few may go.
     assert ledger.evicted == run.count("retracted") <= 0.01 * ledger.admitted
@@ -73,7 +80,7 @@ def test_switched_on_in_the_middle_retractions_end() -> None:
     with plugged(policy="steady"):
         after = saturate(driver, FIXED, 1000)
     assert after.count("retracted", 300) == 0
-    assert after.rate(500) >= 0.97 * 3
+    assert after.rate(500) >= 0.9 * 3
 
 
 @pytest.mark.parametrize("policy", ["steady", "max-active:requests=60"])
