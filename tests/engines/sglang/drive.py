@@ -199,7 +199,10 @@ class Driver:
             self_opened_think_start_ids=None,
         )
         s.grammar_manager = SimpleNamespace(
-            has_waiting_grammars=lambda: False, grammar_queue=(), abort_requests=_nothing
+            has_waiting_grammars=lambda: False,
+            process_req_with_grammar=lambda _: False,
+            grammar_queue=(),
+            abort_requests=_nothing,
         )
         s.beam_coordinator = SimpleNamespace(
             pending_member_rows=lambda _: 0, commit_decode=lambda _: set(), retire_group=_nothing
@@ -252,16 +255,17 @@ class Driver:
         s._abort_on_queued_limit = lambda _: False
         s._prefetch_kvcache = _nothing
 
-    def add(self, arrival: Arrival) -> None:
+    def add(self, arrival: Arrival, **sampling: Any) -> None:
         number = len(self.arrivals)
         self.arrivals.append(arrival)
         ids = array("q", arrival.token_ids[: arrival.prompt] or [7] * arrival.prompt)
-        params = SamplingParams(max_new_tokens=arrival.max_new)
+        params = SamplingParams(max_new_tokens=arrival.max_new, **sampling)
         params.normalize(None)
         req = Req(str(number), "", ids, params, eos_token_ids={EOS}, vocab_size=1 << 30)
         self.scheduler.init_req_max_new_tokens(req)
         assert not req.to_finish, "the prompt does not fit"
-        self.scheduler._add_request_to_queue(req)
+        if not self.scheduler.grammar_manager.process_req_with_grammar(req):
+            self.scheduler._add_request_to_queue(req)
 
     def sampled(self, batch: ScheduleBatch) -> list[int]:
         """The next token of each row: the end-of-sequence token where the output is complete."""

@@ -76,7 +76,10 @@ class Guard:
         if self._sharing is not None:
             self._sharing.before()
         self.quota, self.reserves = _NO_LIMIT, True
-        if not (batch.reqs or scheduler.waiting_queue or scheduler.chunked_req is not None):
+        # SGLang looks for grammars that are ready after this, and lets who has one into this pass.
+        grammars = scheduler.grammar_manager.has_waiting_grammars()
+        chunked = scheduler.chunked_req is not None
+        if not (batch.reqs or scheduler.waiting_queue or chunked or grammars):
             return False  # an idle engine spins
         self._asked = True
         quota = self.regulator.limit(self._fill)
@@ -84,11 +87,7 @@ class Guard:
             return False
         # The forecast failed: until a decode goes well, the engine's own reservation holds.
         self.quota, self.reserves = quota, self._failed
-        return quota == 0 and not (
-            scheduler.chunked_req is not None
-            or scheduler.enable_priority_preemption
-            or scheduler.grammar_manager.has_waiting_grammars()
-        )
+        return quota == 0 and not (chunked or grammars or scheduler.enable_priority_preemption)
 
     def adder(self, original: type) -> type | None:
         """The class that admits; None: SGLang's own."""
