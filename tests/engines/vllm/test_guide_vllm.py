@@ -32,6 +32,7 @@ TINY = (
     "--block-size 32 --num-gpu-blocks-override 21 --no-enable-prefix-caching"
 )
 ENVIRONMENT = {
+    "VLLM_LOGGING_LEVEL": "INFO",  # the driver of the scheduler, in this process, wants silence
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
     "VLLM_CPU_KVCACHE_SPACE": "1",
