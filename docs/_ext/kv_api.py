@@ -151,10 +151,13 @@ def follow(value: object, rest: list[str]) -> str | None:
             if "Attributes\n---" not in (inspect.getdoc(value) or ""):
                 return name  # the class alone has a place on its page
             value = None  # a field of a dataclass is no attribute of the class
-        elif hasattr(value, attribute):
-            value = getattr(value, attribute)
         else:
-            raise LookupError(attribute)
+            try:
+                value = getattr(value, attribute)
+            except AttributeError:
+                raise LookupError(attribute) from None
+            except ModuleNotFoundError:
+                return None  # a plug-in's class, where its engine is not installed
         name = f"{name}.{attribute}" if name else documented().get(id(value))
     return name
 
