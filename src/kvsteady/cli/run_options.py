@@ -25,34 +25,13 @@ def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenari
     """
     from kvsteady.simulate.runfile import Found, build, schema
 
-    workload = sources.workload(
-        classes=flags["classes"],
-        trace=flags["trace"],
-        trace_format=flags["trace_format"],
-        columns=flags["columns"],
-        preset_name=flags["preset"],
-        prompt=flags["prompt"],
-        output=flags["output"],
-        max_tokens=flags["max_tokens"],
-        progress=progress,
-    )
+    workload = sources.workload_of(flags, progress)
 
     given = flags["kv_tokens"] is not None
 
     def kv_tokens(block_size: int) -> int:
-        return sources.memory(
-            kv_tokens=flags["kv_tokens"],
-            # With --kv-tokens what is said of the model is for the iteration time, if anything.
-            model=None if given else flags["model"],
-            gpu_memory=flags["gpu_memory"],
-            utilisation=flags["gpu_memory_utilization"],
-            tensor_parallel=None if given else flags["tensor_parallel"],
-            pipeline_parallel=flags["pipeline_parallel"],
-            weights_memory=None if given else flags["weights_memory"],
-            kv_dtype=flags["kv_dtype"],
-            overhead=flags["overhead"],
-            block_size=block_size,
-        ).kv_tokens
+        # With --kv-tokens what is said of the model is for the iteration time, if anything.
+        return sources.memory_of(flags, block_size, apart=given).kv_tokens
 
     trace, model, stages = flags["trace"], flags["model"], flags["pipeline_parallel"]
     described = schema.RunFile(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from kvsteady.errors import InputError, shown
 from kvsteady.memory import (
@@ -62,6 +64,21 @@ def workload(
             parse_lengths(prompt, "--prompt"), parse_lengths(output, "--output", max_tokens)
         )
     return load if max_tokens is None else load.capped(max_tokens)
+
+
+def workload_of(flags: Mapping[str, Any], progress: Progress) -> Workload:
+    """`workload` from a command's options, by the names of its parameters."""
+    return workload(
+        classes=flags["classes"],
+        trace=flags["trace"],
+        trace_format=flags["trace_format"],
+        columns=flags["columns"],
+        preset_name=flags["preset"],
+        prompt=flags["prompt"],
+        output=flags["output"],
+        max_tokens=flags["max_tokens"],
+        progress=progress,
+    )
 
 
 def _parse_class(text: str) -> tuple[int, int] | tuple[int, int, Fraction]:
@@ -134,3 +151,22 @@ def memory(
     )
     counted = f"{found.kv_tokens:,} KV tokens at {found.bytes_per_token:,} bytes per token"
     return Memory(found.kv_tokens, (counted, *found.notes))
+
+
+def memory_of(flags: Mapping[str, Any], block_size: int, *, apart: bool) -> Memory:
+    """`memory` from a command's options, by the names of its parameters.
+
+    ``apart``: what is said of the model is for the iteration time, and not for the memory.
+    """
+    return memory(
+        kv_tokens=flags["kv_tokens"],
+        model=None if apart else flags["model"],
+        gpu_memory=flags["gpu_memory"],
+        utilisation=flags["gpu_memory_utilization"],
+        tensor_parallel=None if apart else flags["tensor_parallel"],
+        pipeline_parallel=flags["pipeline_parallel"],
+        weights_memory=None if apart else flags["weights_memory"],
+        kv_dtype=flags["kv_dtype"],
+        overhead=flags["overhead"],
+        block_size=block_size,
+    )

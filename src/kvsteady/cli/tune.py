@@ -191,17 +191,7 @@ def _problem(flags: dict[str, Any], bar: Bar) -> Any:
     from kvsteady.cli.run_options import engine_options
     from kvsteady.model.system import System
 
-    load = sources.workload(
-        classes=flags["classes"],
-        trace=flags["trace"],
-        trace_format=flags["trace_format"],
-        columns=flags["columns"],
-        preset_name=flags["preset"],
-        prompt=flags["prompt"],
-        output=flags["output"],
-        max_tokens=flags["max_tokens"],
-        progress=bar,
-    )
+    load = sources.workload_of(flags, bar)
     on = engine_to_try(
         flags["engine"],
         time=flags["time"],
@@ -221,18 +211,7 @@ def _problem(flags: dict[str, Any], bar: Bar) -> Any:
     assert on is not None
     # With --kv-tokens what is said of the model is for a roofline, if anything.
     apart = flags["kv_tokens"] is not None and (flags["gpu"] or flags["time"] == "roofline")
-    held = sources.memory(
-        kv_tokens=flags["kv_tokens"],
-        model=None if apart else flags["model"],
-        gpu_memory=flags["gpu_memory"],
-        utilisation=flags["gpu_memory_utilization"],
-        tensor_parallel=None if apart else flags["tensor_parallel"],
-        pipeline_parallel=flags["pipeline_parallel"],
-        weights_memory=None if apart else flags["weights_memory"],
-        kv_dtype=flags["kv_dtype"],
-        overhead=flags["overhead"],
-        block_size=on.engine.block_size,
-    )
+    held = sources.memory_of(flags, on.engine.block_size, apart=bool(apart))
     try:
         return TuningProblem(
             System(load, held.kv_tokens, on.engine.block_size),
