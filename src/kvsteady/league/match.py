@@ -19,7 +19,7 @@ from kvsteady.league.engines import (
 )
 from kvsteady.league.entrants import policy_of
 from kvsteady.league.loads import Conversations, Replayed, SystemPrompt, Told
-from kvsteady.league.measure import Result, measure
+from kvsteady.league.measure import Result, measure, warm_up_of
 from kvsteady.league.workloads import CONTESTS, Contest, turn
 from kvsteady.model.system import System
 from kvsteady.simulate.load import Load
@@ -30,8 +30,6 @@ from kvsteady.simulate.loads.together import burst
 from kvsteady.simulate.machine import Machine
 from kvsteady.theory.equilibrium import equilibrium
 
-# Lifetimes of the longest output before measuring, at least so many iterations.
-_WARM_LIVES, _WARM_LEAST = 4, 2_000
 # Lifetimes and completions that are measured, and iterations that this may take.
 _LIVES, _COMPLETIONS, _MOST = 20, 3_000, 24_000
 _QUICK_LIVES, _QUICK_COMPLETIONS, _QUICK_MOST = 3, 500, 3_000
@@ -103,7 +101,7 @@ class _Run:
         if self.match.quick:
             lives, wanted, most = _QUICK_LIVES, _QUICK_COMPLETIONS, _QUICK_MOST
         measured = max(lives * self.longest, wanted / equilibrium(self.system).admissions_blocks)
-        return max(_WARM_LIVES * self.longest, _WARM_LEAST), int(min(measured, most))
+        return warm_up_of(self.longest), int(min(measured, most))
 
     def _load(self) -> Load:
         contest = self.contest

@@ -51,6 +51,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     good: float | None = None
 
 
+def warm_up_of(longest: int) -> int:
+    """Iterations before measuring: four lives of the longest output, and at least 2,000."""
+    return max(4 * longest, 2_000)
+
+
 def measure(
     machine: Machine,
     left: list[Any],

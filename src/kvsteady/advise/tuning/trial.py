@@ -13,7 +13,7 @@ from kvsteady.advise.tuning.packed import Packed, packed, unpacked
 from kvsteady.advise.tuning.problem import TuningProblem
 from kvsteady.arrays import frozen_floats
 from kvsteady.league.engines import without_reservation
-from kvsteady.league.measure import Result, measure
+from kvsteady.league.measure import Result, measure, warm_up_of
 from kvsteady.model.system import Eviction, System
 from kvsteady.policies import NAMED
 from kvsteady.simulate.engines.options import made_engine
@@ -29,8 +29,6 @@ TASK: Final = "kvsteady.advise.tuning.trial:play"
 
 Effort: TypeAlias = Literal["quick", "full"]
 
-# Lifetimes of the longest output before measuring, at least so many iterations.
-_WARM_LIVES, _WARM_LEAST = 4, 2_000
 # By effort: lifetimes and completions that are measured, and the fewest and most iterations that
 # this takes (SGLang's reservation swings over 600); the requests of an open loop.
 _LENGTHS: Final = {"full": (20, 3_000, 3_000, 24_000), "quick": (8, 1_000, 1_500, 8_000)}
@@ -146,4 +144,4 @@ def _window(trial: Trial, system: System) -> tuple[int, int]:
     lives, wanted, least, most = _LENGTHS[trial.effort]
     measured = max(lives * longest, wanted / equilibrium(system).admissions_blocks, least)
     # A few lives of the longest output are measured however long they are.
-    return max(_WARM_LIVES * longest, _WARM_LEAST), int(max(min(measured, most), 3 * longest))
+    return warm_up_of(longest), int(max(min(measured, most), 3 * longest))
