@@ -9,6 +9,8 @@ import jsonschema
 import pytest
 
 from kvsteady.cli import main
+from kvsteady.cli.options import Computers
+from kvsteady.sweep import Workers
 
 SCHEMA = Path(__file__).parents[2] / "docs/reference/tune.schema.json"
 # Without a prefix cache the engine compiles in seconds; each iteration takes a second.
@@ -87,6 +89,7 @@ def test_a_report_is_written_and_runs_are_kept(
         (("--html", "no-such-folder/x.html"), "no such directory"),
         (("--block-size", "0"), "--block-size"),
         (("--gpu", "h100"), "roofline"),
+        (("--workers", "2", "--ray", "auto"), "--workers and --ray"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -98,3 +101,11 @@ def test_what_cannot_be_is_one_line(
     assert said in err
     assert err.count("\n") == 1
     assert run(capsys, *PLAIN[:4], "--seeds", "1")[0] == 2
+
+
+def test_a_cluster_is_one_option() -> None:
+    assert Computers(ray="auto").chosen(usually=1) == Workers(backend="ray", address="auto")
+    there = "tcp://here:8786"
+    assert Computers(dask=there).chosen(usually=1) == Workers(backend="dask", address=there)
+    assert Computers(workers=3).chosen(usually=1) == Workers(3)
+    assert Computers().chosen(usually=None) == Workers(None)

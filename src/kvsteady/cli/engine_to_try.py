@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kvsteady.cli.options import Memory
 from kvsteady.cli.times import time_part
 from kvsteady.errors import InputError
 
@@ -21,15 +22,14 @@ def engine_to_try(
     time: str | None,
     gpu: str | None,
     block_size: int | None,
-    model: Path | None,
-    memory: dict[str, Any],
+    memory: Memory,
     options: dict[str, Any] | None = None,
 ) -> OnEngine | None:
     """The engine of that name with its defaults; None where none is named.
 
-    ``time`` and ``gpu`` are as in ``kvsteady simulate``, ``memory`` has the other fields of a
-    run file's memory. Without a ``block_size`` blocks are the engine's own; ``options`` are other
-    options of the engine.
+    ``time`` and ``gpu`` are as in ``kvsteady simulate``; a roofline takes the model from
+    ``memory``. Without a ``block_size`` blocks are the engine's own; ``options`` are other options
+    of the engine.
 
     Raises
     ------
@@ -49,7 +49,6 @@ def engine_to_try(
     from kvsteady.simulate.engines import engine_class
     from kvsteady.simulate.engines.options import made_engine
     from kvsteady.simulate.results.words import described
-    from kvsteady.simulate.runfile import schema
     from kvsteady.simulate.runfile.times import own_time
     from kvsteady.simulate.times import FittedTime
 
@@ -62,8 +61,7 @@ def engine_to_try(
         option = (error.field or "").rpartition(".")[2]
         field = "--block-size" if option in given else f"--option {option}"
         raise InputError(error.problem, field=field, allowed=error.allowed) from None
-    held = schema.MemoryPart(model=None if model is None else str(model), **memory)
-    found = own_time(time_part(time, gpu), held, Path())
+    found = own_time(time_part(time, gpu), memory.part(), Path())
     if isinstance(found, FittedTime):
         called = f"{found.model} on {found.tensor_parallel} x {found.gpu}"
         called = "; ".join([called, *found.remarks])

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.options import Computers
 from kvsteady.cli.output import Output
 
 OK = 0
@@ -23,8 +24,7 @@ def league(
     engine: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
     seeds: int | None = None,
     out: Annotated[Path, Parameter(show_default=True)] = Path("kvsteady-league"),
-    workers: int | None = None,
-    dask: str | None = None,
+    computers: Computers = Computers(),
     mooncake: str | None = None,
     json: bool = False,
     html: bool = False,
@@ -46,10 +46,6 @@ def league(
         Seeds for the best constants: 5, with --quick 1.
     out
         Where results are kept, and league.json, matches.parquet and league.html written.
-    workers
-        Local processes: as many as there are processors, with --quick 1.
-    dask
-        Address of a Dask cluster that runs already, instead of local processes.
     mooncake
         Mooncake's conversation trace: plays its requests with the prefixes they share, too.
     json
@@ -62,18 +58,17 @@ def league(
     from kvsteady.league import Season, play_season
     from kvsteady.league.season import TASK
     from kvsteady.report import render_league, save
-    from kvsteady.sweep import Store, Task, Workers
+    from kvsteady.sweep import Store, Task
 
     season = Season(workloads=only, engines=engine, seeds=seeds, quick=quick, mooncake=mooncake)
-    if quick and workers is None:
-        workers = 1  # most of its time goes into compiling, which each process does
-    on = Workers(workers) if dask is None else Workers(backend="dask", address=dask)
+    # With --quick most of its time goes into compiling, which each process does.
+    workers = computers.chosen(usually=1 if quick else None)
     errors = Console(stderr=True)
     if html:
         import_extra("plotly", extra="report")
     store = Store(out / "matches")
     with Bar("Playing", errors) as bar:
-        found = play_season(season, store, workers=on, progress=bar)
+        found = play_season(season, store, workers=workers, progress=bar)
     for name in _REPORTS if html else _REPORTS[:1]:
         save(found, out / name)
     store.write_parquet(Task(TASK), out / "matches.parquet")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kvsteady.cli import sources
+from kvsteady.cli.options import Memory, Traffic
 from kvsteady.cli.times import time_part
 from kvsteady.errors import InputError, shown
 from kvsteady.progress import Progress
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _OPTION = "NAME=VALUE, as in max_num_seqs=256"
 
 
-def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenario:
-    """Make the scenario from the options, given by the names of `simulate`'s parameters.
+def scenario_of(
+    traffic: Traffic, memory: Memory, flags: dict[str, Any], seed: int, progress: Progress
+) -> Scenario:
+    """Make the scenario from the options; ``flags`` has all, by the names of the parameters.
 
     Raises
     ------
@@ -25,36 +27,24 @@ def scenario_of(flags: dict[str, Any], seed: int, progress: Progress) -> Scenari
     """
     from kvsteady.simulate.runfile import Found, build, schema
 
-    workload = sources.workload_of(flags, progress)
-
-    given = flags["kv_tokens"] is not None
+    workload = traffic.workload(progress)
 
     def kv_tokens(block_size: int) -> int:
         # With --kv-tokens what is said of the model is for the iteration time, if anything.
-        return sources.memory_of(flags, block_size, apart=given).kv_tokens
+        return memory.capacity(block_size, timed=True).kv_tokens
 
-    trace, model, stages = flags["trace"], flags["model"], flags["pipeline_parallel"]
+    trace = None if traffic.trace is None else str(traffic.trace)
     described = schema.RunFile(
         workload=schema.WorkloadPart(
-            trace=None if trace is None else str(trace),
-            format=flags["trace_format"],
-            columns=flags["columns"],
-            max_tokens=flags["max_tokens"],
+            trace=trace,
+            format=traffic.trace_format,
+            columns=traffic.columns,
+            max_tokens=traffic.max_tokens,
         ),
         load=_load_of(flags),
         requests=flags["requests"],
         engine=schema.EnginePart(flags["engine"] or "vllm", engine_options(flags["option"])),
-        memory=schema.MemoryPart(
-            kv_tokens=flags["kv_tokens"],
-            model=None if model is None else str(model),
-            gpu_memory=flags["gpu_memory"],
-            gpu_memory_utilization=flags["gpu_memory_utilization"],
-            tensor_parallel=flags["tensor_parallel"],
-            pipeline_parallel=1 if stages is None else stages,
-            weights_memory=flags["weights_memory"],
-            kv_dtype=flags["kv_dtype"],
-            overhead=flags["overhead"],
-        ),
+        memory=memory.part(),
         time=time_part(flags["time"], flags["gpu"]),
         eviction=flags["eviction"],
         rate_cap=_rate_cap(flags["rate_cap"]),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Group, Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.options import ENGINE, LOAD, OUTPUT, Memory, Traffic
 from kvsteady.cli.output import Output
 from kvsteady.cli.run_options import scenario_of
 from kvsteady.cli.waiting import Waiting
@@ -23,15 +25,22 @@ if TYPE_CHECKING:
 OK, FAILED = 0, 1
 _COMPILING = "Preparing: the first run of an engine on a machine compiles it"
 _NOT_OF_THE_RUN = frozenset(
-    {"run_file", "seed", "goodput", "json", "out", "html", "chrome_trace", "window", "fail_on"}
+    {
+        "run_file",
+        "traffic",
+        "memory",
+        "seed",
+        "goodput",
+        "json",
+        "out",
+        "html",
+        "chrome_trace",
+        "window",
+        "fail_on",
+    }
 )
 
-_traffic = Group("Traffic, one of", sort_key=0)
-_load = Group("When requests come", sort_key=1)
-_engine = Group("Engine and speed", sort_key=2)
-_memory = Group("Memory, one of", sort_key=3)
-_until = Group("How long", sort_key=4)
-_output = Group("Output", sort_key=5)
+_UNTIL: Final = Group("How long", sort_key=4)
 
 LoadKind = Literal["saturated", "poisson", "gamma", "trace", "closed", "burst", "at-once"]
 Concern = Literal["evicting", "overloaded", "rejected", "stalled", "livelocked"]
@@ -41,52 +50,37 @@ def simulate(
     run_file: Path | None = None,
     /,
     *,
-    classes: Annotated[tuple[str, ...], Parameter(name="--class", group=_traffic)] = (),
-    trace: Annotated[Path | None, Parameter(group=_traffic)] = None,
-    preset: Annotated[str | None, Parameter(group=_traffic)] = None,
-    prompt: Annotated[str | None, Parameter(group=_traffic)] = None,
-    output: Annotated[str | None, Parameter(group=_traffic)] = None,
-    trace_format: Annotated[str | None, Parameter(name="--format", group=_traffic)] = None,
-    columns: Annotated[str | None, Parameter(group=_traffic)] = None,
-    max_tokens: Annotated[int | None, Parameter(group=_traffic)] = None,
-    load: Annotated[LoadKind | None, Parameter(group=_load)] = None,
-    rate: Annotated[float | None, Parameter(group=_load)] = None,
-    cv: Annotated[float | None, Parameter(group=_load)] = None,
-    clients: Annotated[int | None, Parameter(group=_load)] = None,
-    think: Annotated[float | None, Parameter(group=_load)] = None,
-    burst: Annotated[str | None, Parameter(group=_load)] = None,
-    engine: Annotated[str | None, Parameter(group=_engine)] = None,
-    option: Annotated[tuple[str, ...], Parameter(group=_engine)] = (),
+    traffic: Traffic = Traffic(),
+    load: Annotated[LoadKind | None, Parameter(group=LOAD)] = None,
+    rate: Annotated[float | None, Parameter(group=LOAD)] = None,
+    cv: Annotated[float | None, Parameter(group=LOAD)] = None,
+    clients: Annotated[int | None, Parameter(group=LOAD)] = None,
+    think: Annotated[float | None, Parameter(group=LOAD)] = None,
+    burst: Annotated[str | None, Parameter(group=LOAD)] = None,
+    engine: Annotated[str | None, Parameter(group=ENGINE)] = None,
+    option: Annotated[tuple[str, ...], Parameter(group=ENGINE)] = (),
     eviction: Annotated[
-        Literal["restart", "resume", "swap"] | None, Parameter(group=_engine)
+        Literal["restart", "resume", "swap"] | None, Parameter(group=ENGINE)
     ] = None,
-    rate_cap: Annotated[str | None, Parameter(group=_engine)] = None,
-    policy: Annotated[str | None, Parameter(group=_engine)] = None,
-    time: Annotated[str | None, Parameter(group=_engine)] = None,
-    gpu: Annotated[str | None, Parameter(group=_engine)] = None,
-    replicas: Annotated[int | None, Parameter(group=_engine)] = None,
-    router: Annotated[str | None, Parameter(group=_engine)] = None,
-    kv_tokens: Annotated[int | None, Parameter(group=_memory)] = None,
-    model: Annotated[Path | None, Parameter(group=_memory)] = None,
-    gpu_memory: Annotated[str | None, Parameter(group=_memory)] = None,
-    gpu_memory_utilization: Annotated[float | None, Parameter(group=_memory)] = None,
-    tensor_parallel: Annotated[int | None, Parameter(group=_memory)] = None,
-    pipeline_parallel: Annotated[int | None, Parameter(group=_memory)] = None,
-    weights_memory: Annotated[str | None, Parameter(group=_memory)] = None,
-    kv_dtype: Annotated[str | None, Parameter(group=_memory)] = None,
-    overhead: Annotated[str | None, Parameter(group=_memory)] = None,
-    requests: Annotated[int | None, Parameter(group=_until)] = None,
-    seconds: Annotated[float | None, Parameter(group=_until)] = None,
-    iterations: Annotated[int | None, Parameter(group=_until)] = None,
-    warm_up: Annotated[float | None, Parameter(group=_until)] = None,
-    seed: Annotated[int | None, Parameter(group=_until)] = None,
-    goodput: Annotated[tuple[str, ...], Parameter(group=_output, consume_multiple=True)] = (),
-    json: Annotated[bool, Parameter(group=_output)] = False,
-    out: Annotated[Path | None, Parameter(group=_output)] = None,
-    html: Annotated[Path | None, Parameter(group=_output)] = None,
-    chrome_trace: Annotated[Path | None, Parameter(group=_output)] = None,
-    window: Annotated[str | None, Parameter(group=_output)] = None,
-    fail_on: Annotated[Concern | None, Parameter(group=_output)] = None,
+    rate_cap: Annotated[str | None, Parameter(group=ENGINE)] = None,
+    policy: Annotated[str | None, Parameter(group=ENGINE)] = None,
+    time: Annotated[str | None, Parameter(group=ENGINE)] = None,
+    gpu: Annotated[str | None, Parameter(group=ENGINE)] = None,
+    replicas: Annotated[int | None, Parameter(group=ENGINE)] = None,
+    router: Annotated[str | None, Parameter(group=ENGINE)] = None,
+    memory: Memory = Memory(),
+    requests: Annotated[int | None, Parameter(group=_UNTIL)] = None,
+    seconds: Annotated[float | None, Parameter(group=_UNTIL)] = None,
+    iterations: Annotated[int | None, Parameter(group=_UNTIL)] = None,
+    warm_up: Annotated[float | None, Parameter(group=_UNTIL)] = None,
+    seed: Annotated[int | None, Parameter(group=_UNTIL)] = None,
+    goodput: Annotated[tuple[str, ...], Parameter(group=OUTPUT, consume_multiple=True)] = (),
+    json: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    out: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    html: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    chrome_trace: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    window: Annotated[str | None, Parameter(group=OUTPUT)] = None,
+    fail_on: Annotated[Concern | None, Parameter(group=OUTPUT)] = None,
 ) -> int:
     """Run an engine request by request, in simulated time: throughput, latencies, evictions.
 
@@ -97,24 +91,6 @@ def simulate(
     ----------
     run_file
         A run in YAML; then only --seed and the options of Output may be given beside it.
-    classes
-        PROMPT:OUTPUT[:SHARE] tokens, repeatable; shares sum to 1, equal if left out.
-    trace
-        A recorded trace: CSV, JSON, JSONL (also .gz) or Parquet, or a vLLM run folder.
-    preset
-        A bundled workload: azure-conv, mooncake-conv, fixed-batch, three-tiers, rl-rollouts,
-        chat.
-    prompt
-        Law of prompt lengths, with --output: N, uniform:LOW-HIGH, geometric:MEAN,
-        lognormal:MEDIAN,SIGMA or table:N=WEIGHT,N=WEIGHT,…
-    output
-        Law of output lengths, independent of the prompts.
-    trace_format
-        Format of the trace, where it is not recognised.
-    columns
-        prompt=NAME,output=NAME[,time=NAME] of a CSV, JSONL or Parquet trace.
-    max_tokens
-        Cut every output at so many tokens.
     load
         If left out: what the options below imply, the times of a trace, or saturated.
     rate
@@ -142,33 +118,14 @@ def simulate(
         options as in kv-watermark:watermark=0.1; victim=ORDER says whom to evict.
     time
         Iteration times: one that comes with kvsteady (llama-3.1-8b_h100 if left out), a file of
-        kvsteady fit,
-        linear:TERM=SECONDS,…, or roofline with --model and --gpu.
+        kvsteady fit, linear:TERM=SECONDS,…, or roofline with --model and --gpu.
     gpu
         GPU whose figures a roofline takes, as in h100.
     replicas
-        Copies of the engine.
+        Copies of the engine, each with the memory below.
     router
         Which replica a request goes to: round-robin (if left out), random, least-requests,
         least-kv, power-of-two, session-affinity, prefix-affinity, by-class, mixed.
-    kv_tokens
-        KV capacity of a replica in tokens, as the engine logs it at start-up.
-    model
-        config.json of the model (or its folder), with --gpu-memory.
-    gpu_memory
-        Memory of one GPU, as in 80GiB or 81559MiB.
-    gpu_memory_utilization
-        Share of it that the engine may use; 0.92 if left out, as vLLM.
-    tensor_parallel
-        Tensor parallel size.
-    pipeline_parallel
-        Pipeline parallel size.
-    weights_memory
-        Size of the weights, where it cannot be counted from the config.
-    kv_dtype
-        Type of the KV cache, as in fp8; that of the model if left out.
-    overhead
-        Memory per GPU for activations, graphs and the rest; 3GiB if left out.
     requests
         So many requests; 10,000 if nothing else ends the run.
     seconds
@@ -203,6 +160,7 @@ def simulate(
 
     # What describes the run, by the names of the parameters: a run file stands for all of it.
     flags = {name: value for name, value in given.items() if name not in _NOT_OF_THE_RUN}
+    flags |= asdict(traffic) | asdict(memory)
     errors = Console(stderr=True)
     for place in (html, chrome_trace):
         if place is not None:
@@ -212,9 +170,12 @@ def simulate(
         raise InputError(f"{missing} is missing", allowed="--chrome-trace FILE --window 10s:12s")
     drawn = None if window is None else ChromeTrace.parse(window)
     with Bar("Reading", errors) as bar:
-        scenario = _scenario(run_file, flags, seed, bar)
+        if run_file is None:
+            scenario = scenario_of(traffic, memory, flags, 0 if seed is None else seed, bar)
+        else:
+            scenario = _from_file(run_file, flags, seed, bar)
     if goodput:
-        scenario = _replace(scenario, objectives=Objectives.parse(goodput))
+        scenario = replace(scenario, objectives=Objectives.parse(goodput))
     with Bar("Simulating", errors) as bar, Waiting(_COMPILING, errors, bar) as progress:
         result = run(scenario, out=out, chrome=drawn, progress=progress)
     if html is not None:
@@ -244,11 +205,9 @@ def _show(
     return FAILED if found.concern >= limit.concern else OK
 
 
-def _scenario(run_file: Path | None, flags: dict[str, Any], seed: int | None, bar: Bar) -> Scenario:
+def _from_file(run_file: Path, flags: dict[str, Any], seed: int | None, bar: Bar) -> Scenario:
     from kvsteady.simulate.runfile import read_scenario
 
-    if run_file is None:
-        return scenario_of(flags, 0 if seed is None else seed, bar)
     given = [name for name, value in flags.items() if value not in (None, ())]
     if given:
         name = {"classes": "class", "trace_format": "format"}.get(given[0], given[0])
@@ -269,12 +228,6 @@ def _check_place(path: Path, check: Any) -> None:
         check(path)
     elif not path.parent.is_dir() or path.is_dir():
         raise InputError("its folder does not exist, or it is one", file=path)
-
-
-def _replace(scenario: Scenario, **changes: Any) -> Scenario:
-    from dataclasses import replace
-
-    return replace(scenario, **changes)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -9,35 +9,33 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 from rich.console import Console
 
-from kvsteady.cli import sources
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.options import OUTPUT, TRAFFIC, Traffic
 from kvsteady.cli.output import Output
 from kvsteady.errors import InputError, shown
 from kvsteady.files import write_whole
 
-_traffic = Group("Traffic, one of", sort_key=0)
 _tolerance = Group("What may change", sort_key=1)
-_output = Group("Output", sort_key=2)
 
 _TOLERANCE = "a share of the length as in 2% or 0.02, or whole tokens as in 8"
 
 
 def tiers(
     *,
-    classes: Annotated[tuple[str, ...], Parameter(name="--class", group=_traffic)] = (),
-    preset: Annotated[str | None, Parameter(group=_traffic)] = None,
-    kv_tokens: Annotated[int, Parameter(group=_traffic)],
+    classes: Annotated[tuple[str, ...], Parameter(name="--class", group=TRAFFIC)] = (),
+    preset: Annotated[str | None, Parameter(group=TRAFFIC)] = None,
+    kv_tokens: Annotated[int, Parameter(group=TRAFFIC)],
     tolerance: Annotated[str, Parameter(group=_tolerance, show_default=True)] = "2%",
     direction: Annotated[
         Literal["down", "up", "both"], Parameter(group=_tolerance, show_default=True)
     ] = "down",
     share_tolerance: Annotated[float, Parameter(group=_tolerance, show_default=True)] = 0.0,
     compare: Annotated[tuple[str, ...], Parameter(group=_tolerance)] = (),
-    keep: Annotated[int, Parameter(group=_output, show_default=True)] = 3,
-    floats: Annotated[bool, Parameter(group=_output)] = False,
-    json: Annotated[bool, Parameter(group=_output)] = False,
-    out: Annotated[Path | None, Parameter(group=_output)] = None,
-    seed: Annotated[int, Parameter(group=_output, show_default=True)] = 0,
+    keep: Annotated[int, Parameter(group=OUTPUT, show_default=True)] = 3,
+    floats: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    json: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    out: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    seed: Annotated[int, Parameter(group=OUTPUT, show_default=True)] = 0,
 ) -> int:
     """Find output lengths near the given tiers that evict less, and say if that is worth it.
 
@@ -81,17 +79,7 @@ def tiers(
         raise InputError("no tiers given", allowed="--class, or a --preset of classes")
     if out is not None and not out.parent.is_dir():  # found out now, not after the search
         raise InputError("its folder does not exist", file=out)
-    load = sources.workload(
-        classes=classes,
-        trace=None,
-        trace_format=None,
-        columns=None,
-        preset_name=preset,
-        prompt=None,
-        output=None,
-        max_tokens=None,
-        progress=silent,
-    )
+    load = Traffic(classes=classes, preset=preset).workload(silent)
     with Bar("Searching", Console(stderr=True)) as bar:
         report = compare_tiers(
             System(load, kv_tokens),
