@@ -100,7 +100,7 @@ def test_the_seeds_that_confirm_took_part_in_no_choice(by_token: Tuning) -> None
 
 def measured_on(problem: TuningProblem, setting: str, seeds: range) -> list[float]:
     """Tokens per second with a setting over those without, by seed."""
-    runs = Runs(problem, "full", None, HERE, silent, 0)
+    runs = Runs(problem, "full", None, HERE, silent, 0, range(1))
     every = candidates(problem, "full")
     (candidate,) = [
         each
@@ -162,7 +162,9 @@ def test_sglangs_own_flags_gain_what_they_gained_on_the_real_one() -> None:
         OnEngine(Sglang(disable_radix_cache=True), SECOND, "a second"),
     )
     paced = [each for each in candidates(problem, "full") if "prefill" in each.family][:1]
-    now, then = Runs(problem, "full", None, HERE, silent, 0).play([nothing(), *paced], [0])
+    now, then = Runs(problem, "full", None, HERE, silent, 0, range(1)).play(
+        [nothing(), *paced], [0]
+    )
     flags = "--prefill-decode-interval 1 --prefill-max-requests 10"
     assert setting_of("sglang", then.change) == flags
     assert then.results[0].completions_per_iteration == pytest.approx(9.856, abs=0.01)

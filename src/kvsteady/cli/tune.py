@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -39,6 +39,7 @@ def tune(
     traffic: Traffic = Traffic(),
     rate: Annotated[float | None, Parameter(group=LOAD)] = None,
     of_capacity: Annotated[float | None, Parameter(group=LOAD)] = None,
+    replay: Annotated[bool, Parameter(group=LOAD)] = False,
     told: Annotated[int | None, Parameter(group=LOAD)] = None,
     engine: Annotated[str, Parameter(group=ENGINE, show_default=True)] = "vllm",
     option: Annotated[tuple[str, ...], Parameter(group=ENGINE)] = (),
@@ -63,10 +64,13 @@ def tune(
     Parameters
     ----------
     rate
-        Requests per second at random times (Poisson); the times of a trace are not used. If left
-        out, with --of-capacity too, the queue never empties.
+        Requests per second, at random times (Poisson) without --replay. If left out, with
+        --of-capacity and --replay too, the queue never empties.
     of_capacity
         The same, as a share of what the engine serves without evictions: 0.95.
+    replay
+        Requests come as the trace recorded them, stretched to the rate if one is given; each run
+        has a stretch of the trace of its own.
     told
         max_tokens that requests come with: the longest output where lengths are random, else their
         own output, if left out.
@@ -119,18 +123,22 @@ def tune(
     )
     assert on is not None
     timed = gpu is not None or time == "roofline"
-    problem = _problem(load, memory, on, timed=timed, rate=rate, of_capacity=of_capacity, told=told)
+    when = {"rate": rate, "of_capacity": of_capacity, "replay": replay, "max_tokens": told}
+    problem = _problem(load, memory, on, timed=timed, when=when)
     store = None if out is None else Store(out)
     with Bar("Running (an engine's first run on a machine compiles it)", errors) as bar:
-        found = run(
-            problem,
-            seeds=seeds,
-            seed=seed,
-            effort="quick" if quick else "full",
-            store=store,
-            workers=workers,
-            progress=bar,
-        )
+        try:
+            found = run(
+                problem,
+                seeds=seeds,
+                seed=seed,
+                effort="quick" if quick else "full",
+                store=store,
+                workers=workers,
+                progress=bar,
+            )
+        except InputError as error:
+            raise _by_option(error) from None
     if html is not None:
         save(found, html)
     if json:
@@ -151,9 +159,7 @@ def _problem(
     on: OnEngine,
     *,
     timed: bool,
-    rate: float | None,
-    of_capacity: float | None,
-    told: int | None,
+    when: dict[str, Any],
 ) -> TuningProblem:
     from kvsteady.advise import TuningProblem
     from kvsteady.model.system import System
@@ -163,12 +169,19 @@ def _problem(
         return TuningProblem(
             System(load, held.kv_tokens, on.engine.block_size),
             on,
-            rate=rate,
-            of_capacity=of_capacity,
-            max_tokens=told,
+            **when,
             memory_notes=held.notes,
         )
     except InputError as error:
-        option = {"of_capacity": "--of-capacity", "rate": "--rate", "max_tokens": "--told"}
-        field = option.get(error.field or "", error.field)
-        raise InputError(error.problem, field=field, allowed=error.allowed) from None
+        raise _by_option(error) from None
+
+
+def _by_option(error: InputError) -> InputError:
+    option = {
+        "of_capacity": "--of-capacity",
+        "rate": "--rate",
+        "replay": "--replay",
+        "max_tokens": "--told",
+    }
+    field = option.get(error.field or "", error.field)
+    return InputError(error.problem, field=field, allowed=error.allowed)

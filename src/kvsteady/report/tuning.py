@@ -108,7 +108,8 @@ def how_loaded(found: Tuning) -> str:
         return "Load: a queue that never empties"
     share_of = found.load.of_capacity
     of = "" if share_of is None else f", {share_of:.0%} of what it serves without evictions"
-    return f"Load: {quantity(found.load.rate, 3)} requests/s at random times{of}"
+    when = "as recorded" if found.load.kind == "replayed" else "at random times"
+    return f"Load: {quantity(found.load.rate, 3)} requests/s {when}{of}"
 
 
 def compared_title(found: Tuning) -> str:

@@ -94,4 +94,4 @@ def _load(problem: TuningProblem) -> TuningLoad:
     if rate is None:
         return TuningLoad("saturated", None, None)
     most = capacity(problem.engine_name, problem.system, problem.on.time)
-    return TuningLoad("open", rate, rate / most)
+    return TuningLoad("replayed" if problem.replay else "open", rate, rate / most)

@@ -233,4 +233,9 @@ def notes(found: Tuning) -> tuple[str, ...]:
                 "Lengths in turn leave a seed nothing to draw: seeds after 0 draw up to 2% "
                 "of memory to take away instead, and intervals are over that."
             )
+    elif found.load.kind == "replayed":
+        said.append(
+            "Seeds stand for stretches of the trace, one after the other: intervals are over what "
+            "changes along it. Each starts with an empty engine."
+        )
     return tuple(said)

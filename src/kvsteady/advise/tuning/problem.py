@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kvsteady.advise.engine_estimate import OnEngine
+from kvsteady.advise.tuning.packed import Packed
+from kvsteady.advise.tuning.replay import stretch_of
 from kvsteady.errors import InputError
 from kvsteady.league.engines import capacity
 from kvsteady.league.jitter import memory_of
@@ -33,10 +35,13 @@ class TuningProblem:
         The engine with its present options, one of `kvsteady.simulate.engines.ENGINES`, what its
         iterations take, and what evicted requests keep.
     rate
-        Requests per second of an open loop (Poisson). None, and no ``of_capacity`` either: the
-        queue never empties.
+        Requests per second of an open loop (Poisson, or ``replay``). None, and no ``of_capacity``
+        either: the queue never empties.
     of_capacity
         The same as a share of what the engine serves without evictions.
+    replay
+        Requests come as they were recorded, each run having a stretch of the trace of its own;
+        with a rate all times between them are stretched to it.
     max_tokens
         What the engine is told of a request's output; None is the longest output where lengths are
         random, and else the output itself.
@@ -46,14 +51,15 @@ class TuningProblem:
     Raises
     ------
     InputError
-        An engine of one's own; two rates, or one that is not above 0; ``max_tokens`` below the
-        longest output.
+        An engine of one's own; two rates, or one that is not above 0; a replay of a workload that
+        has no times, or all the same; ``max_tokens`` below the longest output.
     """
 
     system: System
     on: OnEngine
     rate: float | None = None
     of_capacity: float | None = None
+    replay: bool = False
     max_tokens: int | None = None
     memory_notes: tuple[str, ...] = ()
 
@@ -65,6 +71,12 @@ class TuningProblem:
                 real_number(value, name)
         if self.rate is not None and self.of_capacity is not None:
             raise InputError("given beside rate", field="of_capacity", allowed="one of the two")
+        if self.replay and not self._recorded_rate:
+            raise InputError(
+                f"{self.system.workload.name} has no arrival times",
+                field="replay",
+                allowed="a trace with times",
+            )
         if self.max_tokens is not None:
             longest = self.system.workload.longest_output
             whole_number(self.max_tokens, "max_tokens", longest, MAX_OUTPUT)
@@ -101,8 +113,28 @@ class TuningProblem:
     def requests_per_second(self) -> float | None:
         """Of the open loop; None where the queue never empties."""
         if self.of_capacity is None:
-            return self.rate
+            return self._recorded_rate if self.replay and self.rate is None else self.rate
         return self.of_capacity * capacity(self.engine_name, self.system, self.on.time)
+
+    @property
+    def _recorded_rate(self) -> float | None:
+        """Requests per second of the trace; None where it has no times, or all the same."""
+        record = self.system.workload.arrivals
+        span = 0.0 if record is None or not len(record) else float(record.seconds[-1])
+        return None if record is None or not span else len(record) / span
+
+    def stretch(self, seed: int, seeds: range, *, most: int) -> Packed | None:
+        """The requests of a seed's run, of all the seeds of a replay, see `stretch_of`; None where
+        they are drawn.
+        """
+        record = self.system.workload.arrivals
+        if not self.replay or record is None:
+            return None
+        rate, recorded = self.requests_per_second, self._recorded_rate
+        assert rate is not None
+        assert recorded is not None
+        place, of = seeds.index(seed), len(seeds)
+        return stretch_of(record, place, of, most=most, times=recorded / rate)
 
     def system_of(self, seed: int) -> System:
         """The system in the run of a seed.

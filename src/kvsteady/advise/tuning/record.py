@@ -72,7 +72,7 @@ class TuningLoad(Record, frozen=True):
     serves without evictions. Both are null where the queue never empties.
     """
 
-    kind: Literal["saturated", "open"]
+    kind: Literal["saturated", "open", "replayed"]
     rate: float | None
     of_capacity: float | None
 

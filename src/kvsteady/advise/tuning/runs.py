@@ -11,7 +11,7 @@ from kvsteady.advise.tuning.compare import effects, gains, interval_of, outcome_
 from kvsteady.advise.tuning.flags import spelled
 from kvsteady.advise.tuning.problem import TuningProblem
 from kvsteady.advise.tuning.record import Measured, Objective
-from kvsteady.advise.tuning.trial import TASK, Effort, trial_of
+from kvsteady.advise.tuning.trial import REQUESTS, TASK, Effort, trial_of
 from kvsteady.league.measure import Result
 from kvsteady.model.system import System
 from kvsteady.progress import Progress
@@ -29,7 +29,10 @@ class Played:
 
 @dataclass
 class Runs:
-    """Plays candidates; ``expected`` runs in all are reported to ``progress``."""
+    """Plays candidates; ``expected`` runs in all are reported to ``progress``.
+
+    ``seeds`` are all that will be played: of a replay each has a stretch of the trace.
+    """
 
     problem: TuningProblem
     effort: Effort
@@ -37,22 +40,26 @@ class Runs:
     workers: Workers
     progress: Progress
     expected: int
+    seeds: range
     done: int = field(default=0, init=False)
     _systems: dict[int, System] = field(default_factory=dict, init=False)
 
     def play(self, tried: Sequence[Candidate], seeds: Sequence[int]) -> list[Played]:
         """Every candidate on every seed, in their order."""
         systems = [self._system(seed) for seed in seeds]
+        most = REQUESTS[self.effort]
+        stretches = [self.problem.stretch(seed, self.seeds, most=most) for seed in seeds]
         trials = [
             trial_of(
                 self.problem,
                 system,
                 candidate.made(system),
+                stretch=stretch,
                 effort=self.effort,
                 seed=seed,
             )
             for candidate in tried
-            for seed, system in zip(seeds, systems, strict=True)
+            for seed, system, stretch in zip(seeds, systems, stretches, strict=True)
         ]
 
         def going(done: int, total: int | None) -> None:

@@ -39,7 +39,7 @@ def tune(
        was made on. The outcome rests on these alone.
 
     Gains are of runs with the same seed, hence the same requests; intervals are Student's t at
-    95%.
+    95%. In a replay seeds stand for stretches of the trace that follow each other.
 
     Parameters
     ----------
@@ -59,19 +59,20 @@ def tune(
     Raises
     ------
     InputError
-        Seeds out of range.
+        Seeds out of range; a trace with fewer than 100 requests for each, where it is replayed.
     """
     many = _SEEDS[effort] if seeds is None else whole_number(seeds, "seeds", 2, 1000)
     first = whole_number(seed, "seed", 0, 2**61)
+    all_seeds = range(first, first + 1 + 2 * many)
     plan = Seeds(
-        choosing=(first,),
-        comparing=tuple(range(first + 1, first + 1 + many)),
-        confirming=tuple(range(first + 1 + many, first + 1 + 2 * many)),
+        choosing=tuple(all_seeds[:1]),
+        comparing=tuple(all_seeds[1 : 1 + many]),
+        confirming=tuple(all_seeds[1 + many :]),
     )
     tried = candidates(problem, effort)
     families = len({candidate.family for candidate in tried})
     expected = 1 + len(tried) + (1 + families) * many + 2 * many
-    runs = Runs(problem, effort, store, workers, progress, expected)
+    runs = Runs(problem, effort, store, workers, progress, expected, all_seeds)
 
     now, *chosen = runs.play([nothing(), *tried], plan.choosing)
     objective = objective_of(now.results[0])

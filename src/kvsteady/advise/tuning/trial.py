@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -11,6 +12,7 @@ from kvsteady.admission import Policy
 from kvsteady.advise.tuning.change import Change, Constants, Options
 from kvsteady.advise.tuning.packed import Packed, packed, unpacked
 from kvsteady.advise.tuning.problem import TuningProblem
+from kvsteady.advise.tuning.replay import arrivals_of
 from kvsteady.arrays import frozen_floats
 from kvsteady.league.engines import without_reservation
 from kvsteady.league.measure import Result, measure, warm_up_of
@@ -19,6 +21,7 @@ from kvsteady.policies import NAMED
 from kvsteady.simulate.engines.options import made_engine
 from kvsteady.simulate.load import Load
 from kvsteady.simulate.loads.open_loop import Poisson
+from kvsteady.simulate.loads.recorded import Recorded
 from kvsteady.simulate.loads.saturated import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.simulate.times.form import TimeForm
@@ -32,7 +35,7 @@ Effort: TypeAlias = Literal["quick", "full"]
 # By effort: lifetimes and completions that are measured, and the fewest and most iterations that
 # this takes (SGLang's reservation swings over 600); the requests of an open loop.
 _LENGTHS: Final = {"full": (20, 3_000, 3_000, 24_000), "quick": (8, 1_000, 1_500, 8_000)}
-_REQUESTS: Final = {"full": 5_000, "quick": 1_500}
+REQUESTS: Final = {"full": 5_000, "quick": 1_500}
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +43,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     ``lengths`` has prompts, outputs and tickets as rows, ``time`` the arrays of a `TimeForm`.
     ``policy`` is empty where nobody is asked; ``rate`` is null where the queue never empties.
+    ``stretch`` has the requests of a replay, see `stretch_of`, and else is null.
     """
 
     lengths: Packed
@@ -53,6 +57,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     constants: Constants
     max_tokens: int | None
     rate: float | None
+    stretch: Packed | None
     effort: Effort
     seed: int
 
@@ -62,6 +67,7 @@ def trial_of(
     system: System,
     change: Change,
     *,
+    stretch: Packed | None = None,
     effort: Effort,
     seed: int,
 ) -> Trial:
@@ -81,6 +87,7 @@ def trial_of(
         constants=change.constants,
         max_tokens=problem.told,
         rate=problem.requests_per_second,
+        stretch=stretch,
         effort=effort,
         seed=seed,
     )
@@ -130,9 +137,12 @@ def play(trial: Trial) -> Result:
 
 
 def _arrivals(trial: Trial, load: Workload) -> Load:
+    if trial.stretch is not None:
+        load = replace(load, arrivals=arrivals_of(trial.stretch))
+        return Recorded(load, max_tokens=trial.max_tokens)
     if trial.rate is None:
         return Saturated(load, max_tokens=trial.max_tokens, seed=trial.seed)
-    many = _REQUESTS[trial.effort]
+    many = REQUESTS[trial.effort]
     return Poisson(load, trial.rate, requests=many, max_tokens=trial.max_tokens, seed=trial.seed)
 
 

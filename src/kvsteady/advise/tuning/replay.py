@@ -1,0 +1,55 @@
+"""Stretches of a trace, one per seed: what a replay has in place of draws."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from kvsteady.advise.tuning.packed import Packed, packed, unpacked
+from kvsteady.errors import InputError
+from kvsteady.workload.arrivals import Arrivals
+
+# Requests of a stretch, at least: fewer have no 99th percentile.
+FEWEST: Final = 100
+
+
+def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, times: float) -> Packed:
+    """One of ``of`` stretches of a trace that follow each other and share no request.
+
+    Parameters
+    ----------
+    arrivals
+        The trace.
+    place, of
+        Which stretch, from 0, of how many.
+    most
+        Only its first so many requests.
+    times
+        Every time between requests is so many times as long.
+
+    Returns
+    -------
+    Packed
+        Seconds from its first request, prompts and outputs, shape ``(3, n)``.
+
+    Raises
+    ------
+    InputError
+        A stretch has fewer than 100 requests.
+    """
+    many = len(arrivals) // of
+    if many < FEWEST:
+        raise InputError(
+            f"{len(arrivals):,} requests are {many:,} for each of {of} runs",
+            field="replay",
+            allowed=f"a trace of {FEWEST * of:,} or more, or fewer seeds",
+        )
+    part = slice(place * many, place * many + min(many, most))
+    seconds = (arrivals.seconds[part] - arrivals.seconds[part.start]) * times
+    return packed(np.stack([seconds, arrivals.prompt[part], arrivals.output[part]]), "<f8")
+
+
+def arrivals_of(stretch: Packed) -> Arrivals:
+    """The requests of a stretch again."""
+    return Arrivals.recorded(*unpacked(stretch))
