@@ -1,4 +1,4 @@
-"""What all saved results share: reading back by version, and a JSON Schema."""
+"""What all saved results share: JSON, reading back by version, and a JSON Schema."""
 
 from __future__ import annotations
 
@@ -9,7 +9,20 @@ import msgspec
 
 from kvsteady.errors import InputError
 
-Saved = TypeVar("Saved")
+
+class Record(msgspec.Struct, frozen=True):
+    """Base of everything saved: frozen, fields by name; a reader passes over unknown ones."""
+
+
+class Saved(Record, frozen=True):
+    """A result as a whole, a file of its own."""
+
+    def to_json(self) -> bytes:
+        """One JSON object, indented, in the order of the fields."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+Found = TypeVar("Found")
 
 
 class _Versioned(msgspec.Struct):
@@ -17,8 +30,8 @@ class _Versioned(msgspec.Struct):
 
 
 def read_saved(
-    data: bytes, kind: type[Saved], *, version: int, what: str, file: str | None
-) -> Saved:
+    data: bytes, kind: type[Found], *, version: int, what: str, file: str | None
+) -> Found:
     """Read back JSON of a record with a ``schema_version``; ``what`` names it in errors.
 
     Raises

@@ -8,9 +8,10 @@ import jsonschema
 import pytest
 
 from kvsteady import System, Workload, check
-from kvsteady.advise import SCHEMA_VERSION, Analysis, Record, Tuning, TuningOutcome
+from kvsteady.advise import SCHEMA_VERSION, Analysis, Tuning, TuningOutcome
 from kvsteady.advise.analysis import json_schema
 from kvsteady.advise.tuning.record import TUNING_SCHEMA_VERSION, tuning_schema
+from kvsteady.saved import Record
 
 DOCS = Path(__file__).parents[2] / "docs/reference"
 

@@ -22,7 +22,7 @@ from kvsteady.advise.engine_estimate import (
     estimate_engine,
 )
 from kvsteady.advise.load import load_saved
-from kvsteady.advise.record import Advice, Record, WorkloadSummary
+from kvsteady.advise.record import Advice, WorkloadSummary
 from kvsteady.advise.tier_records import (
     Cures,
     SmallestRadius,
@@ -54,7 +54,6 @@ __all__ = [
     "OnEngine",
     "OrbitSummary",
     "Proof",
-    "Record",
     "ResumeCost",
     "RunCurves",
     "RunSummary",

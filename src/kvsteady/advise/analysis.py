@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
-
 from kvsteady.advise.engine_estimate import EngineEstimate
-from kvsteady.advise.record import Advice, Record, WorkloadSummary
+from kvsteady.advise.record import Advice, WorkloadSummary
 from kvsteady.advise.tuning.record import Tuning
 from kvsteady.errors import InputError
-from kvsteady.saved import read_saved, schema_of
+from kvsteady.saved import Record, Saved, read_saved, schema_of
 
 SCHEMA_VERSION = 1
 
@@ -132,7 +130,7 @@ class Curves(Record, frozen=True):
     runs: tuple[RunCurves, ...]
 
 
-class Analysis(Record, frozen=True, kw_only=True):
+class Analysis(Saved, frozen=True, kw_only=True):
     """The result of `check`.
 
     Rates are requests per iteration. ``restart_loss`` is the share of the equilibrium's output
@@ -178,10 +176,6 @@ class Analysis(Record, frozen=True, kw_only=True):
     proof: Proof | None = None
     engine: EngineEstimate | None = None
     tuning: Tuning | None = None
-
-    def to_json(self) -> bytes:
-        """One JSON object, indented, in the field order above."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
 def load_analysis(data: bytes, *, file: str | None = None) -> Analysis:

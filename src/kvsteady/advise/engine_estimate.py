@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kvsteady.advise.record import Record
 from kvsteady.model.admission import UNLIMITED, Pace
 from kvsteady.model.system import Eviction, System
 from kvsteady.progress import Progress, silent
+from kvsteady.saved import Record
 from kvsteady.simulate import arriving
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.gaps import gap_quantile

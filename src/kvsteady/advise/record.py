@@ -1,12 +1,8 @@
-"""What everything saved is made of."""
+"""What several analyses say: the traffic, and what to do."""
 
 from __future__ import annotations
 
-import msgspec
-
-
-class Record(msgspec.Struct, frozen=True):
-    """Base of everything saved: frozen, fields by name; a reader passes over unknown ones."""
+from kvsteady.saved import Record
 
 
 class WorkloadSummary(Record, frozen=True):

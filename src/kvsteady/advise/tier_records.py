@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
-from kvsteady.advise.record import Advice, Record
-from kvsteady.saved import read_saved
+from kvsteady.advise.record import Advice
+from kvsteady.saved import Record, Saved, read_saved
 
 TIERS_SCHEMA_VERSION = 1
 
@@ -95,7 +93,7 @@ class SmallestRadius(Record, frozen=True, kw_only=True):
     gap: float
 
 
-class TierReport(Record, frozen=True, kw_only=True):
+class TierReport(Saved, frozen=True, kw_only=True):
     """The result of `compare_tiers`.
 
     ``radius_floor`` is a bound that no candidate's radius is below, null where candidates were not
@@ -123,10 +121,6 @@ class TierReport(Record, frozen=True, kw_only=True):
     rows: tuple[TierRow, ...]
     cures: Cures
     advice: tuple[Advice, ...]
-
-    def to_json(self) -> bytes:
-        """One JSON object, indented, in the field order above."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
 def load_tier_report(data: bytes, *, file: str | None = None) -> TierReport:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import msgspec
-
 from kvsteady.league.engines import EngineName
 from kvsteady.league.entrants import Constants
 from kvsteady.league.measure import Result
-from kvsteady.saved import read_saved
+from kvsteady.saved import Record, Saved, read_saved
 
 SCHEMA_VERSION = 1
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(Record, frozen=True, kw_only=True):
     """An entrant on a workload on an engine, with its best constants.
 
     ``results`` has one entry per seed, from 0; ``tried`` every constants of the grid with its
@@ -41,7 +39,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return sum(values) / len(values) if values else math.nan
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(Record, frozen=True, kw_only=True):
     """One bar for our policy: what was measured, its 95% interval (``± half``), and the bar.
 
     ``sense`` says on which side of the bar it must lie. ``noise``: it misses the bar by less than
@@ -58,7 +56,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     standing: Literal["holds", "noise", "missed"]
 
 
-class League(msgspec.Struct, frozen=True, kw_only=True):
+class League(Saved, frozen=True, kw_only=True):
     """The table: rows by workload, engine and entrant, and how ours stands.
 
     ``time`` names the iteration times; ``missing`` matches of the season were not played.
@@ -72,10 +70,6 @@ class League(msgspec.Struct, frozen=True, kw_only=True):
     missing: int
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
-
-    def to_json(self) -> bytes:
-        """One JSON object, indented."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
 def load_league(data: bytes, *, file: str | None = None) -> League:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
-import msgspec
-
-from kvsteady.advise.record import Record
-from kvsteady.saved import read_saved
+from kvsteady.saved import Record, Saved, read_saved
 
 SCHEMA_VERSION = 1
 Role: TypeAlias = Literal["greedy", "cap", "balance", "muted", "ink"]
@@ -86,7 +83,7 @@ class Finding(Record, frozen=True, kw_only=True):
     seconds: float
 
 
-class Reproduction(Record, frozen=True, kw_only=True):
+class Reproduction(Saved, frozen=True, kw_only=True):
     """Every claim, in the order of the theory; the result of `reproduce`."""
 
     schema_version: int = SCHEMA_VERSION
@@ -96,10 +93,6 @@ class Reproduction(Record, frozen=True, kw_only=True):
     def count(self, outcome: Outcome) -> int:
         """How many claims stand so."""
         return sum(finding.outcome is outcome for finding in self.findings)
-
-    def to_json(self) -> bytes:
-        """One JSON object, indented."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
 def load_reproduction(data: bytes, *, file: str | None = None) -> Reproduction:

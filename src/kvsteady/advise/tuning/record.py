@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import msgspec
-
-from kvsteady.advise.record import Advice, Record, WorkloadSummary
-from kvsteady.saved import read_saved, schema_of
+from kvsteady.advise.record import Advice, WorkloadSummary
+from kvsteady.saved import Record, Saved, read_saved, schema_of
 
 TUNING_SCHEMA_VERSION = 1
 
@@ -99,7 +97,7 @@ class Seeds(Record, frozen=True):
     confirming: tuple[int, ...]
 
 
-class Tuning(Record, frozen=True, kw_only=True):
+class Tuning(Saved, frozen=True, kw_only=True):
     """The result of `tune`.
 
     ``front_runner`` is the change that ``outcome`` is about, on the confirming seeds, whether or
@@ -127,10 +125,6 @@ class Tuning(Record, frozen=True, kw_only=True):
     tried: tuple[Tried, ...]
     advice: tuple[Advice, ...]
     notes: tuple[str, ...]
-
-    def to_json(self) -> bytes:
-        """One JSON object, indented, in the field order above."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
 def load_tuning(data: bytes, *, file: str | None = None) -> Tuning:

@@ -10,6 +10,7 @@ import numpy as np
 from kvsteady import __version__
 from kvsteady.arrays import FloatArray
 from kvsteady.memory import ModelConfig
+from kvsteady.saved import Record, Saved
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.fit.compare import Errors, Mask, Metric, running_at
 from kvsteady.simulate.fit.fit import fit_time
@@ -28,11 +29,7 @@ AMPLE = 1_000_000
 _SHARES = tuple(np.linspace(0.0, 1.0, 101))
 
 
-class _Record(msgspec.Struct, frozen=True):
-    """Plain data."""
-
-
-class Compared(_Record, frozen=True):
+class Compared(Record, frozen=True):
     """A latency of the requests that are judged, milliseconds: p50, p90 and p99 of both."""
 
     name: str
@@ -44,7 +41,7 @@ class Compared(_Record, frozen=True):
     simulated_curve: Curve
 
 
-class Rate(_Record, frozen=True):
+class Rate(Record, frozen=True):
     """Something per second, recorded and simulated."""
 
     name: str
@@ -57,7 +54,7 @@ class Rate(_Record, frozen=True):
         return self.simulated / self.recorded - 1.0 if self.recorded else 0.0
 
 
-class FitReport(_Record, frozen=True, kw_only=True):
+class FitReport(Saved, frozen=True, kw_only=True):
     """What was fitted to which part of a recording, and how good it is on the other.
 
     ``trained`` requests finished by ``until`` seconds; the ``judged`` were scheduled after it and
@@ -87,10 +84,6 @@ class FitReport(_Record, frozen=True, kw_only=True):
     kv_tokens_held: Curve
     notes: tuple[str, ...]
     fitted: FittedTime = msgspec.field(name="saved")
-
-    def to_json(self) -> bytes:
-        """One JSON object, indented."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
 def quarter(run: RecordedRun) -> float:

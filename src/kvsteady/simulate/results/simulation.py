@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from kvsteady.saved import read_saved, schema_of
+from kvsteady.saved import Record, Saved, read_saved, schema_of
 
 SCHEMA_VERSION = 1
 
 
-class _Record(msgspec.Struct, frozen=True):
-    """Immutable; unknown fields are passed over when an older version reads a newer file."""
-
-
-class Curve(_Record, frozen=True):
+class Curve(Record, frozen=True):
     """Points of a line."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
-class Setup(_Record, frozen=True):
+class Setup(Record, frozen=True):
     """What was run: load, router, and what ended it; ``warm_up`` seconds are not measured.
 
     ``transfer`` says how KV moves from the prefill to the decode pool, where there are pools.
@@ -37,7 +31,7 @@ class Setup(_Record, frozen=True):
     transfer: str = ""
 
 
-class ReplicaResult(_Record, frozen=True):
+class ReplicaResult(Record, frozen=True):
     """One replica: what it is, and what it did in the time that was measured.
 
     ``pool`` is prefill or decode, or empty where a replica does both; what a prefill replica
@@ -61,7 +55,7 @@ class ReplicaResult(_Record, frozen=True):
     policy: str | None = None
 
 
-class ObjectiveResult(_Record, frozen=True):
+class ObjectiveResult(Record, frozen=True):
     """A limit in milliseconds and the share of completed requests that met it."""
 
     name: str
@@ -69,7 +63,7 @@ class ObjectiveResult(_Record, frozen=True):
     met: float
 
 
-class RejectedRequest(_Record, frozen=True):
+class RejectedRequest(Record, frozen=True):
     """A request that could never fit in a replica's memory."""
 
     id: int
@@ -79,7 +73,7 @@ class RejectedRequest(_Record, frozen=True):
     text: str
 
 
-class Cycle(_Record, frozen=True):
+class Cycle(Record, frozen=True):
     """Why a replica came to a halt: who goes round, and how long a round takes.
 
     ``period`` is null where no state came back within the iterations that were watched; then
@@ -94,7 +88,7 @@ class Cycle(_Record, frozen=True):
     text: str
 
 
-class Curves(_Record, frozen=True):
+class Curves(Record, frozen=True):
     """What the figures show, over the whole run, warm-up included, all replicas together.
 
     Times are the middles of stretches of equal length, which values are means over: KV usage,
@@ -114,7 +108,7 @@ class Curves(_Record, frozen=True):
     e2el_ms: Curve
 
 
-class Simulation(_Record, frozen=True, kw_only=True):
+class Simulation(Saved, frozen=True, kw_only=True):
     """The result of `simulate`.
 
     Fields that vLLM's benchmark or Prometheus metrics also have are called as there (vLLM 0.32.0,
@@ -190,10 +184,6 @@ class Simulation(_Record, frozen=True, kw_only=True):
     max_num_requests_waiting: int
 
     curves: Curves
-
-    def to_json(self) -> bytes:
-        """One JSON object, indented, in the field order above."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
 
 
 def load_simulation(data: bytes, *, file: str | None = None) -> Simulation:
