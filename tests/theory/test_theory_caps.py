@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -147,6 +148,39 @@ def test_greedy_evicts_azure_conversations_by_noise(
     # Theory, section 7: 3.6% of completions at 430k tokens, 12% at 100k.
     run = iterate(System(azure, kv_tokens), steps=100_000, burn_in=5_000, arithmetic="integer")
     assert run.evicted.sum() / run.completed.sum() == pytest.approx(most, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output", "tokens", "block"),
+    [(0, 3, 13, 1), (1, 3, 20, 1), (2, 4, 41, 1), (0, 4, 27, 2), (5, 3, 47, 1), (1, 5, 21, 1)],
+)
+def test_no_order_of_whole_requests_beats_the_even_pace(
+    prompt: int, output: int, tokens: int, block: int
+) -> None:
+    # By every state that there is, the last admissions that fit: what the longest of all walks of
+    # 5,000 iterations admits is the largest mean, but for one filling of memory.
+    rate = rate_caps(System(Workload.fixed(prompt, output), tokens, block)).steady
+    memory = tokens // block * block
+    held = [-(-(prompt + age + 1) // block) * block for age in range(output)]
+    fits = [
+        recent
+        for recent in product(range(memory // held[0] + 1), repeat=output)
+        if sum(map(int.__mul__, recent, held)) <= memory
+    ]
+    number = {recent: place for place, recent in enumerate(fits)}
+    steps = [
+        (number[recent], number[(new, *recent[:-1])], new)
+        for recent in fits
+        for new in range(memory // held[0] + 1)
+        if (new, *recent[:-1]) in number
+    ]
+    begin, end, gain = (np.array(column) for column in zip(*steps, strict=True))
+    most, iterations = np.zeros(len(fits)), 5000
+    for _ in range(iterations):
+        longer = np.full(len(fits), -np.inf)
+        np.maximum.at(longer, end, most[begin] + gain)
+        most = longer
+    assert most.max() / iterations == pytest.approx(rate, abs=5e-3)
 
 
 @pytest.mark.parametrize("kv_tokens", [100_000, 430_000])
