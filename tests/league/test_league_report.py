@@ -43,6 +43,7 @@ def row(workload: str, entrant: str, role: str, *results: Result) -> Row:
         entrant=entrant,
         role=role,
         constants=constants,
+        seeds=tuple(range(1, len(results) + 1)),
         results=results,
         tried=((constants, results[0]), ((("of_x", 0.9),), result(900.0, 0.02))),
     )
@@ -63,6 +64,7 @@ def league() -> League:
             row("azure", "steady", "ours", result(990.0)),
             row("open-95", "steady", "ours", result(100.0, 0.0, 1.25)),
         ),
+        fronts=(),
         verdicts=(
             Verdict(
                 workload="azure",

@@ -43,7 +43,7 @@ def league(
     engine
         vllm or sglang; both if not given.
     seeds
-        Seeds for the best constants: 5, with --quick 1.
+        Seeds that are measured: 5, with --quick 1.
     out
         Where results are kept, and league.json, matches.parquet and league.html written.
     mooncake

@@ -1,8 +1,8 @@
-"""A season: constants are tuned on one seed, the best play on all, ours is judged row by row."""
+"""A season: constants are chosen on one seed, the best play on others, ours is judged there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,13 +10,13 @@ import msgspec
 
 from kvsteady import __version__
 from kvsteady.errors import InputError, shown
-from kvsteady.league.engines import ENGINES, TIME
-from kvsteady.league.entrants import ENTRANTS
+from kvsteady.league.engines import ENGINES, TIME, EngineName
+from kvsteady.league.entrants import ENTRANTS, Constants, Entrant
 from kvsteady.league.entrants import QUICK as QUICK_ENTRANTS
 from kvsteady.league.match import Match
 from kvsteady.league.measure import Result
 from kvsteady.league.table import League, Row
-from kvsteady.league.verdicts import judge
+from kvsteady.league.verdicts import by_front, judge, like_tax
 from kvsteady.league.workloads import CONTESTS
 from kvsteady.league.workloads import QUICK as QUICK_WORKLOADS
 from kvsteady.progress import Progress, silent
@@ -24,6 +24,9 @@ from kvsteady.sweep import HERE, Store, Task, Workers, sweep
 from kvsteady.workload.ranges import whole_number
 
 TASK: Final = "kvsteady.league.match:play"
+# The seed that constants are chosen on; those that are measured come after it.
+CHOOSING: Final = 0
+OURS: Final = next(name for name, entrant in ENTRANTS.items() if entrant.role == "ours")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Season:
     workloads, engines
         Keys; empty: all, or with ``quick`` a few.
     seeds
-        How many; None is 5, or 1 with ``quick``.
+        How many are measured, from 1; None is 5, or 1 with ``quick``.
     mooncake
         A Mooncake trace, which is played too (``mooncake-prefixes``); its path as workers see it.
     quick
@@ -71,19 +74,24 @@ class Season:
         """Seeds."""
         return self.seeds or (1 if self.quick else 5)
 
+    def measured(self, workload: str) -> range:
+        """The seeds that are measured; where none draws anything, only the one."""
+        return range(1, self.count + 1) if CONTESTS[workload].seeded else range(1)
+
     def first(self) -> list[Match]:
-        """Every constants of every grid, on seed 0."""
+        """Every constants of a grid on seed 0; who has none to choose on the seeds to measure."""
         there = tuple(name for name in CONTESTS if self.mooncake or not _needs_trace(name))
         workloads = self.workloads or (QUICK_WORKLOADS if self.quick else there)
         engines = self.engines or (("vllm",) if self.quick else ENGINES)
-        longest = max(len(entrant.grid) for entrant in ENTRANTS.values())
+        longest = max(self.count, *(len(entrant.grid) for entrant in ENTRANTS.values()))
         # Another entrant each time, so that several workers do not compile the same one first.
         return [
             Match(
                 workload=workload,
                 entrant=entrant.name,
                 engine=engine,
-                constants=entrant.grid[place],
+                seed=seed,
+                constants=constants,
                 quick=self.quick,
                 trace=self.mooncake if self.mooncake and _needs_trace(workload) else "",
             )
@@ -93,10 +101,19 @@ class Season:
             for entrant in ENTRANTS.values()
             if workload in workloads
             and engine in engines
-            and place < len(entrant.grid)
             and (not entrant.engines or engine in entrant.engines)
             and (not self.quick or entrant.name in QUICK_ENTRANTS)
+            for constants, seed in self._tries(entrant, workload)[place : place + 1]
         ]
+
+    def _tries(self, entrant: Entrant, workload: str) -> list[tuple[Constants, int]]:
+        if _chooses(entrant.name):
+            return [(constants, CHOOSING) for constants in entrant.grid]
+        return [(entrant.grid[0], seed) for seed in self.measured(workload)]
+
+
+def _chooses(entrant: str) -> bool:
+    return len(ENTRANTS[entrant].grid) > 1
 
 
 def _needs_trace(workload: str) -> bool:
@@ -123,7 +140,11 @@ def play_season(
         is over.
     """
     task, first = Task(TASK), season.first()
-    known = len(first) + (season.count - 1) * len({_place(match) for match in first})
+    known = len(first) + sum(
+        len(season.measured(workload))
+        for workload, _, entrant in {_place(match) for match in first}
+        if _chooses(entrant)
+    )
 
     def begun(done: int, total: int | None) -> None:
         del total
@@ -134,7 +155,7 @@ def play_season(
 
     results = sweep(task, first, store, workers=workers, progress=begun)
     played = dict(zip(first, results, strict=True))
-    again = _again(season, _best(first, played))
+    again = _again(season, first, played)
     results = sweep(task, again, store, workers=workers, progress=going)
     return _table(season, played | dict(zip(again, results, strict=True)))
 
@@ -148,22 +169,44 @@ def _place(match: Match) -> tuple[str, str, str]:
     return match.workload, match.engine, match.entrant
 
 
-def _again(season: Season, best: Sequence[Match]) -> list[Match]:
-    """The best, on the other seeds."""
-    return [
-        msgspec.structs.replace(match, seed=seed)
-        for match in best
-        for seed in range(1, season.count if CONTESTS[match.workload].seeded else 1)
-    ]
+def _again(season: Season, first: Sequence[Match], played: Mapping[Match, Result]) -> list[Match]:
+    """Those whose constants were chosen, on the seeds that are measured."""
+    chosen = [*_best(first, played), *_fronts(first, played)]
+    found = dict.fromkeys(match for each in chosen for match in _on_seeds(season, each))
+    there = set(first)
+    return [match for match in found if match not in there]
 
 
-def _best(tried: Sequence[Match], played: dict[Match, Result]) -> list[Match]:
-    """The match with the best constants of each entrant, workload and engine."""
-    groups: dict[tuple[str, str, str], list[Match]] = {}
-    for match in tried:
-        if match in played:
-            groups.setdefault(_place(match), []).append(match)
+def _on_seeds(season: Season, match: Match) -> list[Match]:
+    seeds = season.measured(match.workload)
+    return [msgspec.structs.replace(match, seed=seed) for seed in seeds]
+
+
+def _best(first: Sequence[Match], played: Mapping[Match, Result]) -> list[Match]:
+    """A match with the best constants of each entrant, workload and engine."""
+    groups = _groups(match for match in first if match in played)
     return [max(group, key=lambda match: _merit(played[match])) for group in groups.values()]
+
+
+def _fronts(first: Sequence[Match], played: Mapping[Match, Result]) -> Iterator[Match]:
+    """Where the front is the bar: of each grid the most completions at no more tax than ours."""
+    groups = _groups(match for match in first if match in played)
+    for (workload, engine, entrant), tried in groups.items():
+        ours = [played[match] for match in groups.get((workload, engine, OURS), ())]
+        if not ours or not _chooses(entrant) or ENTRANTS[entrant].role != "baseline":
+            continue
+        if by_front(CONTESTS[workload], engine, ours):
+            most = like_tax(ours)
+            like = [match for match in tried if played[match].recompute_tax <= most]
+            if like:
+                yield max(like, key=lambda match: played[match].of_x)
+
+
+def _groups(matches: Iterable[Match]) -> dict[tuple[str, str, str], list[Match]]:
+    groups: dict[tuple[str, str, str], list[Match]] = {}
+    for match in matches:
+        groups.setdefault(_place(match), []).append(match)
+    return groups
 
 
 def _merit(result: Result) -> tuple[float, ...]:
@@ -174,15 +217,17 @@ def _merit(result: Result) -> tuple[float, ...]:
     return ran, round(result.goodput or 0.0, 2), -result.ttft_p99_s
 
 
-def _table(season: Season, played: dict[Match, Result]) -> League:
+def _table(season: Season, played: Mapping[Match, Result]) -> League:
     first = season.first()
-    best = _best(first, played)
-    again = _again(season, best)
-    rows = [_row(match, first, again, played) for match in best]
-    groups: dict[tuple[str, str], list[Row]] = {}
+    again = _again(season, first, played)
+    rows = [_row(season, match, first, played) for match in _best(first, played)]
+    fronts = [_row(season, match, (), played) for match in _fronts(first, played)]
+    groups: dict[tuple[str, EngineName], tuple[list[Row], list[Row]]] = {}
     for row in rows:
-        groups.setdefault((row.workload, row.engine), []).append(row)
-    verdicts = [judge(CONTESTS[workload], group) for (workload, _), group in groups.items()]
+        groups.setdefault((row.workload, row.engine), ([], []))[0].append(row)
+    for row in fronts:
+        groups[row.workload, row.engine][1].append(row)
+    verdicts = [judge(CONTESTS[workload], *group) for (workload, _), group in groups.items()]
     return League(
         kvsteady_version=__version__,
         time=TIME,
@@ -190,24 +235,26 @@ def _table(season: Season, played: dict[Match, Result]) -> League:
         quick=season.quick,
         missing=sum(match not in played for match in (*first, *again)),
         rows=tuple(rows),
+        fronts=tuple(fronts),
         verdicts=tuple(verdict for group in verdicts for verdict in group),
     )
 
 
 def _row(
-    best: Match, first: Sequence[Match], again: Sequence[Match], played: dict[Match, Result]
+    season: Season, best: Match, first: Sequence[Match], played: Mapping[Match, Result]
 ) -> Row:
-    seeds = [match for match in again if msgspec.structs.replace(match, seed=best.seed) == best]
+    there = [match for match in _on_seeds(season, best) if match in played]
     return Row(
         workload=best.workload,
         engine=best.engine,
         entrant=best.entrant,
         role=ENTRANTS[best.entrant].role,
         constants=best.constants,
-        results=(played[best], *(played[match] for match in seeds if match in played)),
+        seeds=tuple(match.seed for match in there),
+        results=tuple(played[match] for match in there),
         tried=tuple(
             (match.constants, played[match])
             for match in first
-            if match in played and _place(match) == _place(best)
+            if match in played and _chooses(best.entrant) and _place(match) == _place(best)
         ),
     )

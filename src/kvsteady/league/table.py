@@ -10,14 +10,15 @@ from kvsteady.league.entrants import Constants
 from kvsteady.league.measure import Result
 from kvsteady.saved import Record, Saved, read_saved
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Row(Record, frozen=True, kw_only=True):
     """An entrant on a workload on an engine, with its best constants.
 
-    ``results`` has one entry per seed, from 0; ``tried`` every constants of the grid with its
-    result on seed 0. ``role`` is ours, baseline or oracle.
+    ``results`` has one entry for each of ``seeds``; ``tried`` every constants of the grid with its
+    result on seed 0, on which they were chosen; none where there was no choice. ``role`` is ours,
+    baseline or oracle.
     """
 
     workload: str
@@ -25,8 +26,13 @@ class Row(Record, frozen=True, kw_only=True):
     entrant: str
     role: str
     constants: Constants
+    seeds: tuple[int, ...]
     results: tuple[Result, ...]
     tried: tuple[tuple[Constants, Result], ...]
+
+    def by_seed(self) -> list[tuple[int, Result]]:
+        """Each seed with its result."""
+        return list(zip(self.seeds, self.results, strict=True))
 
     def values(self, field: str) -> list[float]:
         """A field of `Result`, one per seed that has the number."""
@@ -43,7 +49,7 @@ class Verdict(Record, frozen=True, kw_only=True):
     """One bar for our policy: what was measured, its 95% interval (``± half``), and the bar.
 
     ``sense`` says on which side of the bar it must lie. ``noise``: it misses the bar by less than
-    the interval.
+    the interval. ``bound``: what nobody betters without evictions, where that is proved.
     """
 
     workload: str
@@ -54,12 +60,15 @@ class Verdict(Record, frozen=True, kw_only=True):
     sense: Literal[">=", "<="]
     bar: float
     standing: Literal["holds", "noise", "missed"]
+    bound: float | None = None
 
 
 class League(Saved, frozen=True, kw_only=True):
     """The table: rows by workload, engine and entrant, and how ours stands.
 
-    ``time`` names the iteration times; ``missing`` matches of the season were not played.
+    ``fronts`` are baselines once more where their Pareto front is the bar, with the constants that
+    completed most at no more recompute tax than ours. ``time`` names the iteration times;
+    ``missing`` matches of the season were not played.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -69,6 +78,7 @@ class League(Saved, frozen=True, kw_only=True):
     quick: bool
     missing: int
     rows: tuple[Row, ...]
+    fronts: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
 
 

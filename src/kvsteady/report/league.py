@@ -98,10 +98,10 @@ def render_league_html(league: League) -> str:
             '<p class="brand"><b>kvsteady</b> league of admission policies</p>',
             "<h1>Policies, workloads, engines</h1>",
             f'<p class="muted">{escaped(totals(league))} Baselines have their best constants per '
-            "workload, found by a grid on seed 0; small points are the rest of the grids. steady "
-            "has no constants. look-ahead sees true output lengths: a bound, not a policy. "
-            f"Iteration times: {escaped(league.time)}. ± is a 95% confidence interval over "
-            "seeds.</p>",
+            "workload, chosen from a grid on a seed that is not measured; small points are the "
+            "grids there. steady has no constants. look-ahead sees true output lengths: a bound, "
+            f"not a policy. Iteration times: {escaped(league.time)}. ± is a 95% confidence "
+            "interval over seeds.</p>",
             *sections,
             f"<footer><p>kvsteady {escaped(league.kvsteady_version)}. "
             '<button id="save" type="button">Save the numbers as JSON</button></p></footer>',
@@ -149,9 +149,10 @@ def sentence(verdict: Verdict) -> str:
     """A verdict in words, without its standing."""
     half = f" ± {quantity(verdict.half, 2)}" if verdict.half else ""
     sign = {">=": "at least", "<=": "at most"}[verdict.sense]
-    return (
-        f"{verdict.what} {quantity(verdict.measured, 4)}{half} ({sign} {quantity(verdict.bar, 3)})"
-    )
+    bar = f"{sign} {quantity(verdict.bar, 3)}"
+    if verdict.bound is not None and verdict.standing != "holds":
+        bar += f"; proved: nobody has more than {quantity(verdict.bound, 4)} without evictions"
+    return f"{verdict.what} {quantity(verdict.measured, 4)}{half} ({bar})"
 
 
 def totals(league: League) -> str:
