@@ -3,23 +3,31 @@
     python scripts/drift_parts.py [ENGINE]
 
 Completions over x* and recompute tax on seeds 1 to 3, of ``steady``, ``look-ahead`` and rate caps
-whose x* is that of the law in force. Behind what docs/league.md says of ``drift``. Two minutes.
+whose x* is that of the law in force. Before them the standard deviation of memory at the pace x*,
+under an even pace and the least under any linear rule that answers what was drawn so far and knows
+the law; such a rule may admit negative numbers. Behind what docs/league.md says of ``drift``. Two
+minutes.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from typing import Any, Final
+
+import numpy as np
 
 from kvsteady.league.engines import EngineName
 from kvsteady.league.interval import interval
 from kvsteady.league.match import Match, play
 from kvsteady.league.workloads import CONTESTS
+from kvsteady.workload.law import Workload
 
 DRIFT: Final = CONTESTS["drift"]
 SEEDS: Final = (1, 2, 3)
 CAPS: Final = (0.9, 0.92, 0.94, 0.96)
+TERMS: Final = 1500  # iterations for which a rule answers
 
 
 def main() -> None:
@@ -27,11 +35,37 @@ def main() -> None:
     engine: Any = sys.argv[1] if sys.argv[1:] else "vllm"
     for name, law in (("drift-first", DRIFT.law), ("drift-second", DRIFT.later)):
         assert law is not None
+        even, least = deviations(law())
+        print(f"{name}: standard deviation {even:.4f} of memory, at least {least:.4f}", flush=True)
         CONTESTS[name] = replace(DRIFT, name=name, law=law, later=None, kind="saturated")
         show(name, "steady", engine)
         show(name, "look-ahead", engine)
         for of_x in CAPS:
             show(name, "rate-cap", engine, (("of_x", of_x),))
+
+
+def deviations(law: Workload) -> tuple[float, float]:
+    """Standard deviations of memory over all of it, for two outputs of one prompt.
+
+    Whether a request is long shows when the short ones end. What memory a long one takes from then
+    on is to be made up for by later admissions: a least squares problem.
+    """
+    short, long = sorted(law.output.tolist())
+    share = float(law.share[law.output == long][0])
+    block = DRIFT.block_size
+    held = np.ceil((int(law.prompt[0]) + np.arange(long) + 1) / block) * block
+    drawn, admitted = held[short:], held * np.where(np.arange(long) < short, 1.0, share)
+    noise = math.sqrt(share * (1 - share) / (DRIFT.kv_tokens * admitted.sum()))
+    answers = np.zeros((TERMS + long - 1, TERMS))
+    for late in range(TERMS):
+        answers[late : late + long, late] = admitted
+    left = np.zeros(TERMS + long - 1)
+    left[: drawn.size] = drawn
+    found = np.linalg.lstsq(answers, -left)[0]
+    return (
+        noise * float(np.linalg.norm(drawn)),
+        noise * float(np.linalg.norm(left + answers @ found)),
+    )
 
 
 def show(
