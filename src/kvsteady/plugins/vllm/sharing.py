@@ -76,11 +76,16 @@ class Sharing:
     def look_ahead(self, rows: Any, queue: Sequence[Any], usual: int) -> None:
         """Fill ``shared`` and ``cached`` of those who wait, whose ``rows`` are in their order.
 
-        Those of ``queue`` are looked up, the others taken to share what is ``usual``.
+        Those of ``queue`` are looked up, the others taken to have as much on average; where none
+        can be looked up, what is ``usual``.
         """
-        rows["shared"] = rows["cached"] = (rows["prompt"] - 1).clip(max=usual)
-        for at, request in enumerate(queue if self._plain else ()):
+        looked = min(len(queue), rows.size) if self._plain else 0
+        for at, request in enumerate(queue[:looked]):
             rows["cached"][at], rows["shared"][at] = self.of_waiting(request)
+        rest = rows[looked:]
+        for name in ("shared", "cached"):
+            mean = int(rows[name][:looked].mean()) if looked else usual
+            rest[name] = (rest["prompt"] - 1).clip(max=mean)
 
     def of_waiting(self, request: Any) -> tuple[int, int]:
         """Tokens of one that waits that the cache has, and of these, those that somebody holds."""

@@ -4,7 +4,8 @@ A prefill costs c decode iterations however short it is: weights are read, and o
 it an iteration of its own everybody else stops. With k admitted at once, at rate x, that is
 ``c x / k`` per iteration; half a batch of memory stays free, ``k s / 2``, with s the share that a
 request holds at its end. The least of both is at ``k = √(2 c x / s)``. A prefill that keeps
-the GPU busy gains nothing by being longer, so a batch ends with so many tokens.
+the GPU busy gains nothing by being longer, so a batch ends with so many tokens. What a prefix cache
+holds is not computed, and memory is what requests have to themselves.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -36,7 +37,7 @@ def batch_size(state, memory):
     """Requests worth a prefill, at least 1."""
     memo = state.memo
     cost = _APART if memo.apart > 0.5 else _MIXED
-    most = busy_tokens(state) / max(memo.prompt, 1.0) + _ROUND
+    most = busy_tokens(state) / max(memo.prompt - memo.cached, 1.0) + _ROUND
     return max(1, int(min(math.sqrt(2.0 * cost * memo.rate * memory / memo.peak), most)))
 
 
@@ -50,10 +51,10 @@ def worth_it(state, view, most, batch):
         if count == most:
             return most + 1
         row = view.waiting[count]
-        tokens += row.prompt + row.generated
+        tokens += row.prompt + row.generated - row.cached
         if memo.apart > 0.5 and row.limit > 2.0 * memo.life:
             # SGLang keeps the max_tokens of those whom one prefill admits, and would cut it.
-            free -= row.prompt + min(row.limit, 4096) + facts.block
+            free -= row.prompt - row.shared + min(row.limit, 4096) + facts.block
             if free < 0:
                 return most + 1
         count += 1

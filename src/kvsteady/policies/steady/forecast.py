@@ -30,9 +30,12 @@ def forecast(state, view):
     for i in range(facts.shown_running):
         row = view.running[i]
         last = left_of(state, row) - 1
-        held = row.prompt + row.generated - row.shared + memo.waste
-        own += held
-        shared += row.shared
+        alike = row.shared
+        if facts.shown_running == 1 and facts.shown_waiting > 0:
+            alike = view.waiting[0].shared  # will be held by both, and stay when it leaves
+        held = row.prompt + row.generated - alike + memo.waste
+        own += held - 1.0  # the token that it is given next is not in memory yet
+        shared += alike
         bucket = last >> memo.coarse
         state.ending_tokens[bucket] += held
         state.ending[bucket] += 1.0
@@ -43,7 +46,7 @@ def forecast(state, view):
         many[a, j] += 1.0
     # What several hold is there once, and is taken to stay.
     common = (facts.blocks - facts.free) * facts.block - own if shared > 0 else 0.0
-    common = max(common, 0.0)
+    memo.common = common = max(common, 0.0)
     _choose(state)
     for j in range(memo.spans):
         state.mean[j] = state.variance[j] = 0.0

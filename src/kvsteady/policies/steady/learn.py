@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from kvsteady.admission import SHOWN_CONTENT
 from kvsteady.kernels import kernel
 from kvsteady.policies.steady.state import CELLS
 from kvsteady.policies.steady.watch import reach, watch_running
@@ -28,6 +29,8 @@ def is_stale(state, view):
     since = facts.iteration - memo.when
     if memo.when < 0:
         return True
+    if memo.shared == 0.0 and facts.shown_waiting > 0 and view.waiting[0].shared > 0:
+        return True  # that requests share is news
     if memo.fresh > 0 and (since >= 32 or memo.mass < ENOUGH):
         return True
     return since >= 64
@@ -65,7 +68,8 @@ def put_together(state, view):
     state.load[CELLS] = state.load[CELLS + 1] = area
     memo.life = life
     memo.peak = own + life
-    memo.rate = facts.blocks * facts.block / max(area, 1.0)
+    # What several hold is there once, whatever the rate.
+    memo.rate = max(facts.blocks * facts.block - memo.common, 0.0) / max(area, 1.0)
     memo.noise = math.sqrt(memo.rate * max(noise, 0.0))
 
 
@@ -127,11 +131,19 @@ def _limit(state, view):
 
 @kernel
 def _requests(state, view):
-    """Mean prompt, and how much of it others hold as well."""
+    """Mean prompt, how much of it others hold as well, and how much need not be computed.
+
+    Of the head of the queue it is what somebody holds: where one runs alone, nobody shares, and
+    only those who wait tell that they would.
+    """
     memo, facts = state.memo, view.facts
-    shared = 0.0
+    told = min(facts.shown_waiting, SHOWN_CONTENT)
+    shared = cached = 0.0
     for i in range(facts.shown_running):
         shared += view.running[i].shared
+    for i in range(told):
+        shared += view.waiting[i].shared
+        cached += view.waiting[i].cached
     if memo.prompts < 16.0:  # of the few who completed and of those who are here
         total = memo.prompt * memo.prompts
         for i in range(facts.shown_waiting):
@@ -140,4 +152,5 @@ def _requests(state, view):
             total += view.running[i].prompt
         here = memo.prompts + facts.shown_waiting + facts.shown_running
         memo.prompt = total / max(here, 1.0)
-    memo.shared = min(shared / max(facts.shown_running, 1), memo.prompt)
+    memo.shared = min(shared / max(facts.shown_running + told, 1), memo.prompt)
+    memo.cached = min(cached / max(told, 1), memo.prompt)

@@ -88,7 +88,7 @@ def _decide(state: SteadyState, view: Any) -> Any:
     most, least = facts.shown_waiting, 1
     if facts.running + facts.waiting > memo.rate * memo.life:
         memory = float(facts.blocks * facts.block)
-        batch = batch_size(state, memory)
+        batch = batch_size(state, memory - memo.common)
         _refill(state, memory, batch, ticks)
         most = min(most, max(int(memo.credit), 0))
         if memo.waited * memo.rate < _PATIENCE * batch:
@@ -133,7 +133,8 @@ def _refill(state: Any, memory: Any, batch: Any, ticks: Any) -> None:
     due = max(memo.credit, 0.0)
     lay_out(state)
     # A batch is in memory whole when its turn is half over.
-    target = memo.rate * max(1.0 - (batch - 0.5) * memo.peak / memory, 0.5)
+    alone = max(memory - memo.common, 1.0)
+    target = memo.rate * max(1.0 - (batch - 0.5) * memo.peak / alone, 0.5)
     pace = sustainable(state, memory, target, due)
     leeway = max(_LEEWAY * memo.noise - memo.peak, 0.0)
     if has_slack(state, memory + leeway, target, due + 1.0):

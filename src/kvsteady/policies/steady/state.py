@@ -32,6 +32,7 @@ MEMO = np.dtype(
         ("life", "f8"),  # mean output tokens
         ("prompt", "f8"),  # mean prompt tokens
         ("shared", "f8"),  # of these, held by others as well
+        ("cached", "f8"),  # of these, found in the cache by those who wait: they are not computed
         ("peak", "f8"),  # tokens that the mean request holds at its end
         ("noise", "f8"),  # standard deviation of memory at equilibrium, in tokens
         ("waste", "f8"),  # tokens that a request holds on average beside prompt and output so far
@@ -52,6 +53,7 @@ MEMO = np.dtype(
         ("shift", "i8"),  # spans from 2^shift iterations on are that long
         ("coarse", "i8"),  # every 2^coarse-th iteration ahead is looked at
         ("young", "i8"),  # an age bin is 2^young output tokens
+        ("common", "f8"),  # tokens in memory that several hold
         ("spans", "i8"),
         ("filled", "i8"),  # spans whose chances are worked out
         ("farthest", "i8"),  # iterations ahead
