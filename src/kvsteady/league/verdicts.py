@@ -100,7 +100,8 @@ def _front(ours: Row, baselines: Sequence[Row]) -> Verdict | None:
     if not rivals:
         return None
     best = max(rivals, key=lambda row: row.mean("of_x"))
-    what = f"completions over the best baseline's with no more recompute tax ({best.entrant})"
+    named = " ".join((best.entrant, *(f"{key}={value:g}" for key, value in best.constants)))
+    what = f"completions over the best baseline's with no more recompute tax ({named})"
     return _verdict(ours, what, _over(ours, best, "of_x"), ">=", 0.995)
 
 
