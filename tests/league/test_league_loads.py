@@ -93,6 +93,7 @@ def test_a_trace_is_played_where_one_is_given(tmp_path: Path) -> None:
     )
     season = Season(workloads=("mooncake-prefixes",), quick=True, mooncake=str(file))
     assert {match.trace for match in season.first()} == {str(file)}
+    assert {match.seed for match in season.first()} == {0}  # others would be the same
     feed = Replayed(read_mooncake(file)).feed()
     assert feed.on_demand
     assert feed.key_tokens == 512

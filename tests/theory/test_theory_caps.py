@@ -276,3 +276,36 @@ def test_the_pulse_family_of_one_class_ends_in_its_worst_cycle() -> None:
         np.testing.assert_allclose(
             orbit.start.amplitude, balanced_orbit(system, gaps).start.amplitude
         )
+
+
+@pytest.mark.parametrize("hold", [0.0, 1 / 16, 1 / 17, 1 / 18, 0.02, 0.05])
+def test_few_evictions_add_little_to_the_even_pace(hold: float) -> None:
+    # vLLM's order in a few lines, 16:32 in 960 tokens: at most one starts or comes back per
+    # iteration, none after an eviction, and some iterations are held back.
+    draws, iterations = np.random.default_rng(7).random(20_000), 20_000
+    running: list[list[int]] = []  # number and age, the oldest first
+    waiting: list[list[int]] = []
+    evicted: set[int] = set()
+    begun = completed = 0
+    for draw in draws:
+        full = False
+        while sum(16 + age for _, age in running) > 960:
+            waiting.insert(0, running.pop())
+            evicted.add(waiting[0][0])
+            full = True
+        head = waiting[0] if waiting else [begun, 0]
+        held = sum(16 + age for _, age in running)
+        if not full and draw >= hold and held + 16 + head[1] <= 960:
+            running.append(head)
+            if waiting:
+                waiting.pop(0)
+            else:
+                begun += 1
+        for request in running:
+            request[1] += 1
+        if running[0][1] == 32:
+            running.pop(0)
+            completed += 1
+    assert evicted
+    # Where one window of 32 iterations ends the run, so many may be off.
+    assert 16 * completed <= 15 * iterations + 32 / 31 * len(evicted) + 16 * 32

@@ -104,8 +104,8 @@ class Contest:
 
     @property
     def seeded(self) -> bool:
-        """Whether seeds differ at all."""
-        return self.jitter or self.law().random
+        """Whether seeds differ at all; a trace is always the same."""
+        return self.kind != "trace" and (self.jitter or self.law().random)
 
 
 def _halves(first: Workload, second: Workload) -> Workload:
