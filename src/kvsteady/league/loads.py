@@ -74,6 +74,8 @@ class Conversations:
 
     A turn's prompt is all that was said before. Turns of about ``together`` conversations take
     turns in the queue; they come in that order whether or not the answer before is there.
+    From the first row on they are as old as later: if all began then, prompts would grow in a run,
+    and who serves fewer would serve shorter ones.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ class Conversations:
     system_prompt
         Tokens that all begin with.
     count
-        Conversations in all.
+        Conversations that begin.
     seed
         Of the draws.
     """
@@ -97,9 +99,10 @@ class Conversations:
 
     def feed(self) -> Feed:
         """Start over."""
+        lead = int(self.turns.values[-1]) * self.together
         feed = Sessions(
             self.turn,
-            self.count,
+            lead + self.count,
             1.0,
             turns=self.turns,
             shared=self.system_prompt,
@@ -109,7 +112,7 @@ class Conversations:
         ).feed()
         first = np.concatenate(list(feed.batches))
         rows = np.concatenate([first, feed.turns])
-        begun = np.zeros(self.count)
+        begun = np.zeros(lead + self.count)
         begun[first["session"]] = first["time"]
         rows = rows[np.lexsort((rows["id"], rows["session"]))]
         number = np.arange(rows.size)
@@ -119,11 +122,14 @@ class Conversations:
         # Conversations begin once a second; a turn follows the last ``together`` seconds later.
         rows["time"] = begun[rows["session"]] + (number - start) * float(self.together)
         rows = rows[np.argsort(rows["time"], kind="stable")]
+        rows = rows[(rows["time"] >= lead) & (rows["time"] <= begun.max())]
+        rows["time"] -= lead
         rows["follow"] = NONE
         # What they share is in memory once: a turn adds few tokens.
         return replace(
             feed,
             batches=iter([rows]),
+            total=rows.size,
             turns=feed.turns[:0],
             smallest_prompt=KEY_TOKENS,
             on_demand=True,
