@@ -2,7 +2,8 @@
 
 In each span the forecast is for the iteration in which memory would be largest if everybody lived
 to the last token that is possible: where lengths are certain, no peak is missed. Requests are put
-in bins by age, so that a forecast costs O(running + longest life) + O(bins × spans).
+in bins by age, so that a forecast costs O(running + longest life) + O(bins × spans). Where
+outputs end at few lengths it is `exact`.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -11,6 +12,7 @@ in bins by age, so that a forecast costs O(running + longest life) + O(bins × s
 from __future__ import annotations
 
 from kvsteady.kernels import kernel
+from kvsteady.policies.steady.exact import clear, gather, spread_out
 from kvsteady.policies.steady.spans import bounds, left_of, span_of
 from kvsteady.policies.steady.state import AGES
 
@@ -19,23 +21,29 @@ from kvsteady.policies.steady.state import AGES
 def forecast(state, view):
     """Fill ``horizon``, ``mean``, ``variance`` and ``full``, of those who run, in tokens."""
     memo, facts = state.memo, view.facts
-    tokens, many = state.tokens, state.many
+    tokens, many, squares = state.tokens, state.many, state.squares
     last_bucket = (memo.farthest - 1) >> memo.coarse
     for h in range(last_bucket + 2):
         state.ending_tokens[h] = state.ending[h] = 0.0
-    for a in range(AGES):
-        for j in range(memo.spans):
-            tokens[a, j] = many[a, j] = 0.0
+    if memo.certain > 0:
+        clear(state)
+    else:
+        for a in range(AGES):
+            for j in range(memo.spans):
+                tokens[a, j] = many[a, j] = squares[a, j] = 0.0
     top, own, shared = 0, 0.0, 0
     for i in range(facts.shown_running):
         row = view.running[i]
-        last = left_of(state, row) - 1
         alike = row.shared
         if facts.shown_running == 1 and facts.shown_waiting > 0:
             alike = view.waiting[0].shared  # will be held by both, and stay when it leaves
         held = row.prompt + row.generated - alike + memo.waste
         own += held - 1.0  # the token that it is given next is not in memory yet
         shared += alike
+        if memo.certain > 0:
+            spread_out(state, row, held)
+            continue
+        last = left_of(state, row) - 1
         bucket = last >> memo.coarse
         state.ending_tokens[bucket] += held
         state.ending[bucket] += 1.0
@@ -43,24 +51,30 @@ def forecast(state, view):
         top = max(top, a)
         j = span_of(state, last)
         tokens[a, j] += held
+        squares[a, j] += held * held
         many[a, j] += 1.0
     # What several hold is there once, and is taken to stay.
     common = (facts.blocks - facts.free) * facts.block - own if shared > 0 else 0.0
     memo.common = common = max(common, 0.0)
+    if memo.certain > 0:
+        gather(state, common)
+        return
     _choose(state)
     for j in range(memo.spans):
         state.mean[j] = state.variance[j] = 0.0
         state.full[j] += common
     for a in range(top + 1):
-        held = count = 0.0
+        held = count = square = 0.0
         for j in range(memo.spans - 1, -1, -1):
             held += tokens[a, j]
+            square += squares[a, j]
             count += many[a, j]
             if count > 0.0:
-                chance = state.chance[a, j]
-                then = held + count * state.horizon[j]
-                state.mean[j] += then * chance
-                state.variance[j] += then * then * chance * (1.0 - chance) / count
+                chance, ahead = state.chance[a, j], 1.0 * state.horizon[j]
+                state.mean[j] += (held + count * ahead) * chance
+                # Σ (held + ahead)² of those who may be there.
+                apart = square + ahead * (2.0 * held + count * ahead)
+                state.variance[j] += apart * chance * (1.0 - chance)
     for j in range(memo.spans):
         state.mean[j] = state.mean[j] * state.stay[j] + common
         state.variance[j] *= state.stay[j]

@@ -9,7 +9,8 @@ import math
 
 from kvsteady.admission import SHOWN_CONTENT
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.state import CELLS
+from kvsteady.policies.steady.lengths import settle, share_beyond, sums
+from kvsteady.policies.steady.state import CELLS, FARTHEST
 from kvsteady.policies.steady.watch import reach, watch_running
 
 # Where nothing was seen of an age, it is believed to be like the others, as two requests would say.
@@ -47,12 +48,30 @@ def put_together(state, view):
             if view.waiting[i].limit <= TELLING:
                 reach(state, view.waiting[i].limit)
     _survive(state)
+    settle(state)
     _limit(state, view)
     _requests(state, view)
     # Memory over the iterations of a mean life, in tokens; a request wastes half a block.
     memo.waste = 0.5 * (facts.block - 1) + 1 - facts.unwritten
-    width = memo.width
     own = memo.prompt - memo.shared + memo.waste
+    if memo.certain > 0:
+        for k in range(CELLS + 1):
+            state.survival[k] = share_beyond(state, k * memo.width)
+        # No dip is noise that would come back: the plan is for the lengths as they are.
+        (life, area), noise = sums(state, own, 1.0 * FARTHEST), 0.0
+    else:
+        life, area, noise = _sums_by_cell(state, own)
+    memo.life = life
+    memo.peak = own + life
+    # What several hold is there once, whatever the rate.
+    memo.rate = max(facts.blocks * facts.block - memo.common, 0.0) / max(area, 1.0)
+    memo.noise = math.sqrt(memo.rate * max(noise, 0.0))
+
+
+@kernel
+def _sums_by_cell(state, own):
+    """The same as `sums`, from the cells, with max_tokens; fills ``load``."""
+    width = state.memo.width
     area = life = noise = 0.0
     for k in range(CELLS):
         fall = state.living[k] - state.living[k + 1]
@@ -66,11 +85,7 @@ def put_together(state, view):
         lost = max(1.0 - state.survival[k] - _DOUBT, 0.0)
         noise += max(alive - _DOUBT_LATE * width, 0.0) * each * each * lost
     state.load[CELLS] = state.load[CELLS + 1] = area
-    memo.life = life
-    memo.peak = own + life
-    # What several hold is there once, whatever the rate.
-    memo.rate = max(facts.blocks * facts.block - memo.common, 0.0) / max(area, 1.0)
-    memo.noise = math.sqrt(memo.rate * max(noise, 0.0))
+    return life, area, noise
 
 
 @kernel

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.spans import alive_after, between, bounds, left_of, older, span_of
+from kvsteady.policies.steady.spans import alive_after, asked_for, bounds, left_of, older, span_of
 
 
 @kernel
@@ -25,8 +25,8 @@ def lay_out(state):
     for j in range(memo.spans):
         ahead = state.horizon[j]
         tokens = 1.0 * max(ahead - memo.late, 0)
-        state.one[j] = between(state, state.living, tokens) * (own + ahead)
-        state.upto[j] = between(state, state.load, tokens)
+        living, state.upto[j] = asked_for(state, own, tokens)
+        state.one[j] = living * (own + ahead)
 
 
 @kernel

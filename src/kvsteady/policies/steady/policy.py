@@ -27,6 +27,7 @@ from kvsteady.kernels import kernel
 from kvsteady.policies.steady.batch import batch_size, worth_it
 from kvsteady.policies.steady.forecast import forecast
 from kvsteady.policies.steady.learn import is_stale, put_together
+from kvsteady.policies.steady.lengths import is_outlived
 from kvsteady.policies.steady.plan import fits_safely, has_slack, lay_out, sustainable
 from kvsteady.policies.steady.spans import set_spans
 from kvsteady.policies.steady.state import SteadyState, new_state
@@ -84,6 +85,9 @@ def _decide(state: SteadyState, view: Any) -> Any:
         memo.credit = 0.0
         return 0
     set_spans(state, view)
+    if memo.certain > 0 and is_outlived(state, memo.certain):
+        put_together(state, view)
+        set_spans(state, view)
     forecast(state, view)
     most, least = facts.shown_waiting, 1
     if facts.running + facts.waiting > memo.rate * memo.life:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from kvsteady.kernels import kernel
 from kvsteady.policies.steady.learn import ENOUGH, TELLING
+from kvsteady.policies.steady.lengths import share_beyond, sums
 from kvsteady.policies.steady.state import AGES, CELLS, FARTHEST, FINE
 
 _MANY = 32  # spans that are equally long, at most
@@ -17,8 +18,10 @@ def left_of(state, row):
     """Iterations that a request may live, at least 1."""
     memo = state.memo
     end = row.limit
+    if memo.certain > 0:
+        end = min(end, state.lengths[memo.certain - 1].tokens)
     # A max_tokens far beyond all that was seen says nothing of the end.
-    if memo.mass < ENOUGH:
+    elif memo.mass < ENOUGH:
         if end > TELLING:
             end = max(memo.longest, TELLING)
     elif end > 2 * memo.longest + 256:
@@ -48,6 +51,7 @@ def set_spans(state, view):
     if shift != memo.shift or young != memo.young:
         memo.filled = 0
     memo.shift, memo.coarse, memo.young, memo.farthest = shift, coarse, young, farthest
+    memo.oldest = oldest - 1
     memo.spans = span_of(state, farthest - 1) + 1
     if memo.filled < memo.spans:
         _set_chances(state)
@@ -80,15 +84,28 @@ def bounds(state, j):
 
 @kernel
 def older(state, j):
-    """Tokens that who runs has more in the middle of a span."""
+    """Tokens that who runs has more in the middle of a span; as it begins, where ends are few."""
     first, behind = bounds(state, j)
+    if state.memo.certain > 0:
+        behind = first + 1
     return max(0.5 * (first + behind - 1) - state.memo.late, 0.0)
 
 
 @kernel
 def alive_after(state, tokens):
     """P(output > tokens)."""
+    if state.memo.certain > 0:
+        return share_beyond(state, tokens)
     return between(state, state.survival, tokens)
+
+
+@kernel
+def asked_for(state, own, tokens):
+    """What admissions at rate 1 hold after so many tokens: w, and W with ``own`` each beside it."""
+    if state.memo.certain > 0:
+        _, load = sums(state, own, tokens)
+        return share_beyond(state, tokens), load
+    return between(state, state.living, tokens), between(state, state.load, tokens)
 
 
 @kernel
@@ -118,6 +135,8 @@ def _set_chances(state):
     for j in range(memo.spans):
         more = older(state, j)
         state.fresh[j] = alive_after(state, more)
+        if memo.certain > 0:
+            continue
         for a in range(AGES):
             if memo.young == 0:
                 now, then = alive_after(state, 1.0 * a), alive_after(state, a + more)

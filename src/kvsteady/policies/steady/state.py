@@ -13,6 +13,8 @@ CELLS = 512
 # Age bins, and spans of the time ahead, of a forecast.
 AGES = 64
 SPANS = 48
+# Lengths that all outputs may have, if the law is to be exact.
+LENGTHS = 8
 # Iterations ahead that are looked at one by one; of longer times, every second one and so on.
 FINE = 2048
 # Nobody is taken to live for more iterations.
@@ -48,6 +50,10 @@ MEMO = np.dtype(
         ("seen_until", "i8"),  # `FACTS.ticks` up to which tokens were counted
         ("width", "i8"),  # output tokens per cell
         ("longest", "i8"),  # most output tokens seen of anybody
+        ("oldest", "i8"),  # of those who run
+        ("lengths", "i8"),  # distinct lengths that are kept
+        ("certain", "i8"),  # the same, if they are the law; 0: they are not
+        ("others", "f8"),  # completions at lengths that are not kept, in units of `weight`
         # the forecast
         ("late", "i8"),
         ("shift", "i8"),  # spans from 2^shift iterations on are that long
@@ -57,6 +63,17 @@ MEMO = np.dtype(
         ("spans", "i8"),
         ("filled", "i8"),  # spans whose chances are worked out
         ("farthest", "i8"),  # iterations ahead
+    ]
+)
+
+
+LENGTH = np.dtype(
+    [
+        ("tokens", "i8"),
+        ("ended", "f8"),  # completions there before max_tokens, all in units of `MEMO.weight`
+        ("reached", "f8"),  # who were watched as this token came, completions included
+        ("ended_lately", "f8"),  # the same since the law was last put together
+        ("reached_lately", "f8"),
     ]
 )
 
@@ -71,6 +88,10 @@ class SteadyState(NamedTuple):
     recent: FloatArray
     steps: FloatArray  # what `recent` has to grow by from a cell on
     limits: FloatArray  # requests by whole cells of their max_tokens; the last: no limit met
+    lengths: Any  # LENGTH records, shortest first, shape (LENGTHS,)
+    remain: FloatArray  # P(output > the i shortest of them), shape (LENGTHS + 1,)
+    share: FloatArray  # P(it ends at length k | it outlived c of them), [c, k]
+    settled: FloatArray  # by how much less its variance is then
     survival: FloatArray  # P(output > k width) if max_tokens never cut it
     living: FloatArray  # the same with max_tokens
     area: FloatArray  # Σ survival over tokens, up to each cell
@@ -80,8 +101,12 @@ class SteadyState(NamedTuple):
     fresh: FloatArray  # the same of a new request
     ending: FloatArray  # requests by their last iteration, shape (FINE + 2,)
     ending_tokens: FloatArray  # KV tokens of theirs
+    leaving: FloatArray  # where lengths are few: the same two, by the parts expected to end then
+    leaving_tokens: FloatArray
+    spread: FloatArray  # Σ of `settled` times 1, KV, KV², by last span; shape (3, SPANS + 1)
     stay: FloatArray  # share of memory not of those who end in a span before its iteration
     tokens: FloatArray  # KV tokens by age bin and last span alive
+    squares: FloatArray  # Σ of their squares
     many: FloatArray  # requests likewise
     mean: FloatArray  # forecast memory, by span
     variance: FloatArray
@@ -110,6 +135,10 @@ def new_state(risk: float) -> SteadyState:
         recent=by_cell(),
         steps=by_cell(),
         limits=by_cell(),
+        lengths=np.zeros(LENGTHS, dtype=LENGTH),
+        remain=np.zeros(LENGTHS + 1),
+        share=np.zeros((LENGTHS, LENGTHS)),
+        settled=np.zeros((LENGTHS, LENGTHS)),
         survival=np.ones(CELLS + 2),
         living=np.ones(CELLS + 2),
         area=by_cell(),
@@ -119,8 +148,12 @@ def new_state(risk: float) -> SteadyState:
         fresh=np.ones(SPANS),
         ending=np.zeros(FINE + 2),
         ending_tokens=np.zeros(FINE + 2),
+        leaving=np.zeros(FINE + 2),
+        leaving_tokens=np.zeros(FINE + 2),
+        spread=np.zeros((3, SPANS + 1)),
         stay=by_span(),
         tokens=np.zeros((AGES, SPANS + 1)),
+        squares=np.zeros((AGES, SPANS + 1)),
         many=np.zeros((AGES, SPANS + 1)),
         mean=by_span(),
         variance=by_span(),

@@ -12,6 +12,13 @@ from __future__ import annotations
 
 from kvsteady.admission import COMPLETED
 from kvsteady.kernels import kernel
+from kvsteady.policies.steady.lengths import (
+    expected_ends,
+    note_end,
+    note_watched,
+    rescale_lengths,
+    take_in_lengths,
+)
 from kvsteady.policies.steady.state import CELLS
 
 # What is known counts for 1 / e after so many completions, a multiple of those who run, and at
@@ -32,7 +39,7 @@ def listen(state, view):
     memo, facts = state.memo, view.facts
     if facts.shown_gone == 0:
         return
-    forget = 1.0 + 1.0 / max(_MEMORY * facts.running, _LEAST)
+    forget = _forget(facts)
     for i in range(facts.shown_gone):
         gone = view.gone[i]
         done = gone.how == COMPLETED
@@ -46,13 +53,25 @@ def listen(state, view):
             continue
         memo.prompts = memo.prompts / forget + 1.0
         memo.prompt += (gone.prompt - memo.prompt) / memo.prompts
-        memo.weight *= forget
         memo.mass = memo.mass / forget + 1.0
         memo.fresh += 1
         if ended:
             state.lately[-(-gone.generated // memo.width)] += memo.weight
+            note_end(state, gone.generated)
             memo.came += 1.0
         state.limits[min(gone.limit // memo.width, CELLS + 1)] += memo.weight
+
+
+@kernel
+def _forget(facts):
+    """How much more the next completion weighs."""
+    return 1.0 + 1.0 / max(_MEMORY * facts.running, _LEAST)
+
+
+@kernel
+def _rescale(state):
+    """Make weights small again."""
+    memo = state.memo
     if memo.weight > _LARGE:
         for k in range(CELLS + 2):
             state.ended[k] /= memo.weight
@@ -61,6 +80,7 @@ def listen(state, view):
             state.recent[k] /= memo.weight
             state.steps[k] /= memo.weight
             state.limits[k] /= memo.weight
+        rescale_lengths(state, 1.0 / memo.weight)
         memo.weight = 1.0
 
 
@@ -69,14 +89,20 @@ def watch_running(state, view):
     """Count the tokens of those who run, and take in what was watched since the last time."""
     memo, facts = state.memo, view.facts
     ticks = facts.ticks - memo.seen_until if memo.when >= 0 else 0
-    memo.seen_until = facts.ticks
+    memo.seen_until, memo.oldest = facts.ticks, 0
+    for i in range(facts.shown_waiting):
+        memo.oldest = max(memo.oldest, view.waiting[i].generated)
     for i in range(facts.shown_running):
         tokens = view.running[i].generated
         reach(state, tokens)
+        memo.oldest = max(memo.oldest, tokens)
         memo.longest = max(memo.longest, tokens)
         _watch(state, tokens, ticks)
     _fill_in(state)
     _take_in(state)
+    # All that is seen until the next time weighs alike: completions and who goes on.
+    memo.weight *= _forget(facts) ** memo.fresh
+    _rescale(state)
 
 
 @kernel
@@ -89,6 +115,7 @@ def _watch(state, until, ticks):
     width, since = memo.width, max(until - ticks, 0)
     if until <= since:
         return
+    note_watched(state, since, until)
     first, last = since // width + 1, -(-until // width)
     if first == last:
         state.recent[first] += memo.weight * (until - since)
@@ -118,10 +145,13 @@ def _take_in(state):
     """
     memo = state.memo
     expected = 0.0
-    for k in range(1, CELLS + 1):
-        if state.recent[k] > 0.0 and state.survival[k - 1] > 0.0:
-            hazard = 1.0 - state.survival[k] / state.survival[k - 1]
-            expected += state.recent[k] / memo.width * hazard
+    if memo.certain > 0:
+        expected = expected_ends(state)
+    else:
+        for k in range(1, CELLS + 1):
+            if state.recent[k] > 0.0 and state.survival[k - 1] > 0.0:
+                hazard = 1.0 - state.survival[k] / state.survival[k - 1]
+                expected += state.recent[k] / memo.width * hazard
     expected /= memo.weight
     memo.surprise = memo.surprise * _RECALL + memo.came - expected
     memo.doubt = memo.doubt * _RECALL + expected
@@ -130,6 +160,7 @@ def _take_in(state):
     if memo.surprise * memo.surprise > _ALARM * (memo.doubt + _SOME):
         memo.surprise = memo.doubt = 0.0
         keep = _LEFT
+    take_in_lengths(state, keep)
     for k in range(CELLS + 2):
         state.ended[k] = keep * state.ended[k] + state.lately[k]
         state.seen[k] = keep * state.seen[k] + state.recent[k]
