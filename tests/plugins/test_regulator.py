@@ -99,7 +99,9 @@ def test_a_shadow_says_now_and_then_what_it_saw(caplog: pytest.LogCaptureFixture
 def test_with_nobody_in_memory_the_head_goes_in(monkeypatch: pytest.MonkeyPatch) -> None:
     regulator = stubborn(monkeypatch)
     assert regulator.limit(filled(regulator, running=0, waiting=1)) == 1
+    regulator.settle(admitted=1)
     assert regulator.limit(filled(regulator, running=0, waiting=0)) == 0
+    regulator.settle(admitted=0)
     assert regulator.ledger.overruled == 1
 
 
@@ -110,6 +112,20 @@ def test_nobody_waits_for_ever_while_it_would_fit(monkeypatch: pytest.MonkeyPatc
         said.append(regulator.limit(filled(regulator, running=3, waiting=9)))
         regulator.settle(admitted=said[-1] or 0)
     assert said == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
+
+
+def test_whom_the_engine_refuses_at_the_end_of_patience_may_enter_when_it_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And what counts is who was admitted, not who might have been."""
+    regulator = stubborn(monkeypatch, patience=3)
+    said, overruled = [], []
+    for admits in (0, 0, 0, 0, 0, 1, 0, 0, 1):
+        said.append(regulator.limit(filled(regulator, running=3, waiting=9)))
+        regulator.settle(admitted=min(admits, said[-1] or 0))
+        overruled.append(regulator.ledger.overruled)
+    assert said == [0, 0, 1, 1, 1, 1, 0, 0, 1]
+    assert overruled == [0, 0, 0, 0, 0, 1, 1, 1, 2]
 
 
 def test_no_head_is_pushed_in_where_it_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,8 +45,7 @@ class Regulator:
     setup
         Memory of the engine, as in `Policy.start`.
     clock
-        Seconds, to hold decisions against their budget. Where several ranks have to decide alike
-        the adapter gives one that stands still: what a rank measures must not change what it does.
+        Seconds, to hold decisions against their budget.
 
     Raises
     ------
@@ -69,6 +68,7 @@ class Regulator:
         self._clock = clock
         self._slow = 0
         self._without = 0
+        self._pushed = False  # the queue's head may enter against the policy
         self._gone = 0
         self._state: Any = self.policy.start(setup)
         # Compiled now, while nobody waits; what this decision remembers is thrown away.
@@ -121,6 +121,7 @@ class Regulator:
             return
         if admitted:
             self._without = 0
+            ledger.overruled += self._pushed
         if not self.enforces:
             ledger.held_back += max(0, admitted - max(ledger.quota, 0))
             if ledger.steps % SUMMARY_EVERY == 0:
@@ -141,22 +142,21 @@ class Regulator:
     def _at_least(self, quota: int) -> int:
         """The answer, but for a queue that would never move though its head fits."""
         facts = self.view.facts
+        self._pushed = False
         if quota > 0 or facts["waiting"] == 0 or facts["shown_waiting"] == 0:
             self._without = 0
             return max(quota, 0)
         if facts["running"] == 0:
-            self.ledger.overruled += 1
+            self._pushed = True
             return 1
         head = self.view.waiting[0]
         need = -(-int(head["prompt"] + head["generated"] + 1) // max(int(facts["block"]), 1))
         if need > facts["free"]:
             return 0
         self._without += 1
-        if self._without < self.settings.patience:
-            return 0
-        self._without = 0
-        self.ledger.overruled += 1
-        return 1
+        # From then on until the engine has admitted it: that may want more memory for it.
+        self._pushed = self._without >= self.settings.patience
+        return int(self._pushed)
 
     def _is_slow(self, seconds: float) -> bool:
         self._slow = self._slow + 1 if 1e3 * seconds > self.settings.budget_ms else 0

@@ -35,8 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Milliseconds that a decision may take. A policy that needs more several times in a row is
         not asked again.
     patience
-        Iterations without any admission, while the queue's head would fit, after which it is
-        admitted whatever the policy says: no request waits for ever.
+        Iterations without any admission, while the queue's head would fit, after which it may
+        enter whatever the policy says, until the engine admits it: no request waits for ever.
     metrics
         Whether Prometheus metrics are kept, where prometheus-client is installed.
     """

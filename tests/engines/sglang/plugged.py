@@ -121,8 +121,12 @@ def prioritised(driver: Driver) -> None:
     scheduler.policy.priority_sign = -1
 
 
+def gate(driver: Driver) -> Any:
+    return driver.scheduler._kvsteady_gate
+
+
 def guard(driver: Driver) -> Any:
-    return driver.scheduler._kvsteady_guard
+    return driver.scheduler._kvsteady_gate.lead
 
 
 __all__ = [
@@ -132,6 +136,7 @@ __all__ = [
     "OverlapDriver",
     "Run",
     "Scheduler",
+    "gate",
     "guard",
     "plugged",
     "prioritised",

@@ -128,3 +128,19 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     admitted = [number for number, step in enumerate(steps) if step.kind == "prefill"]
     assert admitted == [0, 40, 80, 120, 160, 200, 240, 280]
     assert guard(driver).regulator.ledger.overruled == 8
+
+
+def test_whom_sglang_refuses_for_its_max_tokens_enters_as_soon_as_it_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At step 80 the third has waited 40 iterations, 172 tokens are free, and SGLang wants 211."""
+    monkeypatch.setattr(Settings, "make_policy", lambda _: Never())
+    arrivals = [Arrival(0, 100, 100, 100), Arrival(0, 10, 150, 150), Arrival(0, 10, 200, 200)]
+    with plugged(policy="greedy", patience="40"):
+        driver = Driver(replace(KNOBS, tokens=400, disable_radix_cache=True))
+        steps = served(driver, arrivals, 1000)
+    admitted = [number for number, step in enumerate(steps) if step.kind == "prefill"]
+    [first_left] = [number for number, step in enumerate(steps) if 0 in step.finished]
+    assert admitted == [0, 40, first_left + 1]
+    assert 80 < first_left < 119
+    assert guard(driver).regulator.ledger.overruled == 3

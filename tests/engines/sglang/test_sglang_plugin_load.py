@@ -76,7 +76,7 @@ def test_switched_on_in_the_middle_retractions_end() -> None:
     with plugged(policy="greedy"):  # as without any reservation for who runs
         before = saturate(driver, FIXED, 400)
     assert before.count("retracted", 200) > 50
-    del driver.scheduler._kvsteady_guard  # a new one finds the others in memory
+    del driver.scheduler._kvsteady_gate  # a new one finds the others in memory
     with plugged(policy="steady"):
         after = saturate(driver, FIXED, 1000)
     assert after.count("retracted", 300) == 0

@@ -66,6 +66,8 @@ class Engine:
     of all prompts are the same.
     """
 
+    asynchronous = False
+
     def __init__(
         self,
         requests: Sequence[Arrival],
@@ -98,7 +100,7 @@ class Engine:
             self.processor = self.manager._create_batch_processor()
         self.scheduler = self.processor.scheduler
         self.cache = self.processor.cache
-        assert not self.processor.use_async_batching
+        assert self.processor.use_async_batching == self.asynchronous
         assert self.cache.num_sectors == self.cache.num_blocks == options["num_blocks"]
         self.arrived, self.clock = 0, 0
         self.rng = random.Random(0)

@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import Any
 
 
-def regulated_adder(original: type, guard: Any) -> type:
-    """A subclass of SGLang's adder that keeps to a guard's ``quota``.
+def regulated_adder(original: type, gate: Any) -> type:
+    """A subclass of SGLang's adder that keeps to a gate's ``quota``.
 
-    ``guard`` has ``quota``, requests that may be admitted in this pass; ``reserves``, whether
+    ``gate`` has ``quota``, requests that may be admitted in this pass; ``reserves``, whether
     SGLang's own reservation holds; and ``may_preempt``, whether a full batch may still trade a
     running request for one of higher priority.
     """
     other = import_module("sglang.srt.managers.schedule_policy").AddReqResult.OTHER
-    parts = {"guard": guard, "other": other}
+    parts = {"gate": gate, "other": other}
     result: type = type("RegulatedPrefillAdder", (_Regulated, original), parts)
     return result
 
 
 class _Regulated:
-    guard: Any
+    gate: Any
     other: Any
     can_run_list: list[Any]
     req_states: Any
@@ -54,7 +54,7 @@ class _Regulated:
 
         The policy made the forecast.
         """
-        if not self.guard.reserves:
+        if not self.gate.reserves:
             self.req_states = []
         return super().add_one_req_ignore_eos(req)  # type: ignore[misc]
 
@@ -66,11 +66,11 @@ class _Regulated:
 
     def _get_running_request_total_token_offset(self, req: Any) -> Any:
         """Nothing is reserved for who runs, in place of a share of its max_tokens."""
-        if not self.guard.reserves:
+        if not self.gate.reserves:
             return 0
         return super()._get_running_request_total_token_offset(req)  # type: ignore[misc]
 
     def _is_spent(self) -> bool:
-        if len(self.can_run_list) - self._continued < self.guard.quota:
+        if len(self.can_run_list) - self._continued < self.gate.quota:
             return False
-        return not self.guard.may_preempt(self.running_batch, len(self.can_run_list))
+        return not self.gate.may_preempt(self.running_batch, len(self.can_run_list))

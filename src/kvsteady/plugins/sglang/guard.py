@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any
 
 from kvsteady.admission import COMPLETED, EVICTED, Setup
 from kvsteady.plugins.metrics import Metrics, metrics_of
 from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.settings import Settings
-from kvsteady.plugins.sglang.adder import regulated_adder
 from kvsteady.plugins.sglang.head import Head
 from kvsteady.plugins.sglang.residents import Residents
 from kvsteady.plugins.sglang.sharing import Sharing
-from kvsteady.plugins.sglang.supported import rank_of, replica_of
-
-_NO_LIMIT: Final = 2**31
+from kvsteady.plugins.sglang.supported import replica_of
 
 
 class Guard:
-    """What the hooks call, once each per iteration: `ask`, `adder`, `settle`.
-
-    Every tensor-parallel rank runs a scheduler of its own, and all have to decide alike. They do:
-    what is decided follows from counts, which ranks have in common, and from no clock.
+    """Shows a policy SGLang's requests, and takes down what SGLang does: `decide`, `settle`.
 
     Parameters
     ----------
@@ -35,23 +29,12 @@ class Guard:
     ------
     InputError
         The policy cannot start.
-    ValueError
-        The policy goes by the second, and there are several ranks.
     """
 
     def __init__(self, scheduler: Any, settings: Settings) -> None:
         self._scheduler = scheduler
-        self._alone = scheduler.tp_size == 1
         setup = Setup(scheduler.max_total_num_tokens, scheduler.page_size, 1)
-        clock = time.perf_counter if self._alone else _still
-        self.regulator = Regulator(settings, setup, clock=clock)
-        if not self._alone and getattr(self.regulator.policy, "per_second", None) is not None:
-            raise ValueError(
-                f"{settings.policy} goes by each rank's own clock, and {scheduler.tp_size} ranks "
-                "have to decide alike"
-            )
-        self.quota = _NO_LIMIT
-        self.reserves = True
+        self.regulator = Regulator(settings, setup)
         tree = scheduler.tree_cache
         looks = self.regulator.policy.sees_running and not getattr(tree, "disable", False)
         self._sharing = Sharing(tree) if looks else None
@@ -60,42 +43,23 @@ class Guard:
         self._batch: Any = None
         self._asked = self._decoded = self._failed = False
         self._ticks = self._iteration = 0
-        self._adder: tuple[Any, Any] = (None, None)
-        self._metrics = self._make_metrics() if rank_of() == 0 else None
+        self._metrics = self._make_metrics()
 
-    # -- what the hooks call ------------------------------------------------------------------
+    def decide(self, batch: Any, anybody: bool) -> tuple[int | None, bool]:
+        """How many may enter, None: as many as SGLang lets; and whether its reservation holds.
 
-    def ask(self, batch: Any) -> bool:
-        """Ask the policy, now that ``batch`` holds all who decode; return whether to skip the
-        prefill, which nobody may enter.
+        ``batch`` holds all who decode; ``anybody``: whether there is one here, or waiting.
         """
-        scheduler = self._scheduler
-        self._asked = False
+        self._asked = anybody
         self._batch = batch
         self._take_leave(batch)
         if self._sharing is not None:
             self._sharing.before()
-        self.quota, self.reserves = _NO_LIMIT, True
-        # SGLang looks for grammars that are ready after this, and lets who has one into this pass.
-        grammars = scheduler.grammar_manager.has_waiting_grammars()
-        chunked = scheduler.chunked_req is not None
-        if not (batch.reqs or scheduler.waiting_queue or chunked or grammars):
-            return False  # an idle engine spins
-        self._asked = True
+        if not anybody:
+            return None, True  # an idle engine spins
         quota = self.regulator.limit(self._fill)
-        if quota is None:
-            return False
-        # The forecast failed: until a decode goes well, the engine's own reservation holds.
-        self.quota, self.reserves = quota, self._failed
-        return quota == 0 and not (chunked or grammars or scheduler.enable_priority_preemption)
-
-    def adder(self, original: type) -> type | None:
-        """The class that admits; None: SGLang's own."""
-        if self.quota == _NO_LIMIT and self.reserves:
-            return None
-        if self._adder[0] is not original:
-            self._adder = (original, regulated_adder(original, self))
-        return self._adder[1]  # type: ignore[no-any-return]
+        # Where the forecast failed the engine's own reservation holds, until a decode goes well.
+        return quota, quota is None or self._failed
 
     def settle(self, batch: Any) -> None:
         """Take down what the engine does: ``batch`` is what it runs next, or None."""
@@ -116,21 +80,8 @@ class Guard:
             if self._metrics is not None:
                 self._metrics.step()
 
-    def may_preempt(self, batch: Any, admitted: int) -> bool:
-        """Whether as many run as may, and SGLang's priorities decide who does."""
-        scheduler = self._scheduler
-        if not scheduler.enable_priority_preemption:
-            return False
-        try:
-            room = scheduler.get_num_allocatable_reqs(len(batch.reqs), running_batch=batch)
-            return bool(admitted >= room)
-        except Exception as error:  # whatever it is, the pass goes on by the engine's own rule
-            self.step_aside(f"it failed: {type(error).__name__}: {error}")
-            return True
-
     def step_aside(self, why: str) -> None:
-        """Ask no more, also in a pass that has begun, and let the metrics say so."""
-        self.quota, self.reserves = _NO_LIMIT, True
+        """Ask no more, and let the metrics say so."""
         self.regulator.step_aside(why)
         if self._metrics is not None:
             self._metrics.update()
@@ -169,7 +120,7 @@ class Guard:
         facts, page = view.facts, scheduler.page_size
         queue = self._in_order()
         facts["iteration"], facts["ticks"] = self._iteration, self._ticks
-        facts["now"] = time.monotonic() if self._alone else 0.0
+        facts["now"] = time.monotonic()
         facts["block"], facts["blocks"] = page, scheduler.max_total_num_tokens // page
         tokens = scheduler.token_to_kv_pool_allocator.available_size()
         facts["free"] = (tokens + scheduler.tree_cache.evictable_size()) // page
@@ -207,8 +158,3 @@ class Guard:
         if not (self.regulator.settings.metrics and reporter.enable_metrics):
             return None
         return metrics_of(self.regulator, engine="sglang", rank=replica_of())
-
-
-def _still() -> float:
-    """A clock that stands: what one rank measures must not change what it decides."""
-    return 0.0

@@ -89,18 +89,9 @@ def pipeline_stages() -> int:
     return int(import_module("sglang.srt.runtime_context").get_parallel().pp_size)
 
 
-def rank_of() -> int:
-    """Tensor-parallel rank of this process; 0 before ranks are given out."""
-    return _number("tp_rank")
-
-
 def replica_of() -> int:
     """Which of several data-parallel replicas this process belongs to; 0 where there is one."""
-    return _number("dp_rank")
-
-
-def _number(name: str) -> int:
     try:
-        return int(getattr(import_module("sglang.srt.runtime_context").get_parallel(), name) or 0)
+        return int(import_module("sglang.srt.runtime_context").get_parallel().dp_rank or 0)
     except (RuntimeError, ValueError, AttributeError):
         return 0

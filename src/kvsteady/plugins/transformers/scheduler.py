@@ -7,13 +7,14 @@ last admission.
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, ClassVar, Final
 
 from kvsteady.admission import Setup
 from kvsteady.plugins.metrics import metrics_of
+from kvsteady.plugins.ranks import Answer, Ranks
 from kvsteady.plugins.regulator import Regulator, say_aside
 from kvsteady.plugins.settings import Settings
 from kvsteady.plugins.transformers.watch import Watch
@@ -59,6 +60,7 @@ class Steadied:
     # Of the engine's class.
     cache: Any
     active_requests: dict[str, Any]
+    waiting_requests: dict[str, Any]
     block_new_requests: bool
 
     def __init__(
@@ -66,23 +68,29 @@ class Steadied:
     ) -> None:
         self._watch: Watch | None = None  # while `reset` is called
         super().__init__(cache, safety_margin, max_requests_per_batch)  # type: ignore[call-arg]  # the engine's class
-        self._start(safety_margin is None)
+        self._start(safety_margin is None, _helper())
 
-    def _start(self, default_margin: bool) -> None:
+    def _start(self, default_margin: bool, helper: Any) -> None:
         self.regulator: Regulator | None = None
         self._watch = None
+        self._ranks: Ranks | None = None  # to agree with
         self._metrics: Any = None
         self._quota: int | None = None  # None: the engine's own rule
         self._again = False  # no batch came of the last attempt
         self._waiting = 0  # candidates of the queue in this attempt
         self._default_margin = default_margin
         try:
-            why = self._why_not()
+            why = self._why_not(helper)
         except Exception as error:  # whatever it is, the engine goes on
-            self._watch = None
             why = f"it could not begin: {type(error).__name__}: {error}"
+        if helper is not None and helper.tp_size > 1:
+            why = self._why_not_together(why, helper.cpu_comm_group)
         if why is not None:
-            say_aside(why)
+            self._watch = None
+            if self.regulator is None:
+                say_aside(why)
+            else:
+                self.regulator.step_aside(why)
 
     def _end(self) -> None:
         """Say that nobody is asked any more, without a warning: somebody wanted it so."""
@@ -91,36 +99,48 @@ class Steadied:
         if self._metrics is not None:
             self._metrics.update()
 
-    def _why_not(self) -> str | None:
+    def _why_not(self, helper: Any) -> str | None:
         """Begin, or say why not."""
         why = why_not(self.version, type(self).__mro__[2], self.cache)
         if why is not None:
             return why
-        many, rank = _ranks()
-        if many > 1 and getattr(self.settings.make_policy(), "per_second", None):
-            return "a rate per second differs between ranks, which must decide alike"
-        # What a rank measures must not change what it does: with several, time stands still.
-        seconds: Callable[[], float] = time.perf_counter if many == 1 else float
+        if helper is None and _processes() > 1:
+            return "there are several processes, and it does not find out which schedule together"
         page = self.cache.cache_allocators["full_attention"].tokens_per_page
-        regulator = Regulator(
-            self.settings, Setup(self.cache.num_blocks * page, page), clock=seconds
-        )
-        self._watch = Watch(self, regulator, seconds)
+        regulator = Regulator(self.settings, Setup(self.cache.num_blocks * page, page))
+        self._watch = Watch(self, regulator)
         self.regulator = regulator
         if self.settings.metrics:
+            rank = 0 if helper is None else helper.global_rank
             self._metrics = metrics_of(regulator, engine="transformers", rank=rank)
         return None
+
+    def _why_not_together(self, why: str | None, group: Any) -> str | None:
+        """Whether all tensor-parallel ranks begin."""
+        try:
+            ranks = Ranks(group)
+            why = ranks.why_not(why, repr(self.settings))
+        except Exception as error:  # the engine's own group is gone
+            return f"it could not begin: {type(error).__name__}: {error}"
+        if why is None and self.settings.mode == "enforce":
+            self._ranks = ranks
+        return why
 
     def _tell(self, what: Callable[..., None], *about: Any) -> None:
         """Let the watch know; if it fails, nothing is watched any more."""
         try:
             what(*about)
         except Exception as error:  # whatever it is, the engine goes on
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Step aside at once; where several ranks schedule, with them, at the next batch."""
+        if self._ranks is None:
             self._watch = self._quota = None
-            if self.regulator is not None:
-                self.regulator.step_aside(f"it failed: {type(error).__name__}: {error}")
-            if self._metrics is not None:
-                self._metrics.update()
+        if self.regulator is not None:
+            self.regulator.step_aside(f"it failed: {type(error).__name__}: {error}")
+        if self._metrics is not None:
+            self._metrics.update()
 
     # The engine's methods, with a word before or after.
 
@@ -154,8 +174,8 @@ class Steadied:
 
     def schedule_batch(self, token_budget: int, cache_budget: int) -> Any:
         """Plan a batch; the policy is asked once for each, however many attempts it takes."""
-        if self._watch is not None and not self._again:
-            self._tell(self._ask)
+        if not self._again:
+            self._ask()
         self._waiting = 0
         planned = super().schedule_batch(token_budget, cache_budget)  # type: ignore[misc]  # the engine's class
         self._again = planned[0] is None
@@ -164,10 +184,32 @@ class Steadied:
         return planned
 
     def _ask(self) -> None:
+        """Ask the policy; where several ranks do, the least that one allows holds on all."""
+        self._quota = None
+        if self._watch is not None:
+            self._tell(self._decide)
+        if self._ranks is not None:
+            self._quota = self._agreed(self._ranks)
+
+    def _agreed(self, ranks: Ranks) -> int | None:
+        assert self.regulator is not None
+        gone = self.regulator.why_aside is not None
+        try:
+            agreed = ranks.least(Answer(self._quota, last=gone))
+        except Exception as error:  # a rank is gone: there is nobody to agree with
+            self._ranks = None
+            self._fail(error)
+            return None
+        if agreed.last:
+            self._ranks = None
+            self.regulator.step_aside("another rank does")
+            return None
+        return agreed.limit
+
+    def _decide(self) -> None:
         assert self._watch is not None
         assert self.regulator is not None
         self._watch.begin()
-        self._quota = None
         self._quota = self.regulator.limit(self._watch.fill)
 
     def _take_down(self, planned: Any) -> None:
@@ -236,7 +278,7 @@ def attach(processor: Any, settings: Settings, version: str) -> None:
     """Put a policy before the scheduler of a batch processor, between two batches."""
     own = type(processor.scheduler)
     _exchange(processor, scheduler_class(own, settings, version))
-    processor.scheduler._start(False)
+    processor.scheduler._start(False, processor.distributed_helper)
 
 
 def detach(processor: Any) -> None:
@@ -264,10 +306,24 @@ def checked(settings: Settings) -> Settings:
     return settings
 
 
-def _ranks() -> tuple[int, int]:
-    """Processes of the group, and which of them this one is."""
+def _processes() -> int:
+    """How many there are."""
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_world_size()), int(distributed.get_rank())
-    return 1, 0
+        return int(distributed.get_world_size())
+    return 1
+
+
+def _helper() -> Any:
+    """What the engine knows of its ranks; None if it cannot be found.
+
+    A scheduler is not told: whoever makes it has it.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        helper = getattr(frame.f_locals.get("self"), "distributed_helper", None)
+        if helper is not None:
+            return helper
+        frame = frame.f_back  # type: ignore[assignment]  # None at the end
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from kvsteady.admission import COMPLETED, EVICTED
@@ -19,14 +20,11 @@ class Watch:
         The engine's; nothing of it is changed here.
     regulator
         Whose view and ledger are kept.
-    seconds
-        The time; the same at all times where ranks have to decide alike.
     """
 
-    def __init__(self, scheduler: Any, regulator: Regulator, seconds: Any) -> None:
+    def __init__(self, scheduler: Any, regulator: Regulator) -> None:
         self.scheduler, self.regulator = scheduler, regulator
-        self._seconds = seconds
-        self._start = seconds()
+        self._start = time.monotonic()
         self.running = Rows(lambda many: regulator.room_for(many).running)
         self.waiting = Rows(lambda _: regulator.view.waiting)
         # The one kind of attention there is: the engine's blocks are its blocks.
@@ -93,7 +91,7 @@ class Watch:
         self.waiting.catch_up(scheduler.waiting_requests_order, queue, SHOWN_WAITING)
         facts, ledger = regulator.room_for(len(active)).facts, regulator.ledger
         facts["iteration"], facts["ticks"] = self._steps, self._ticks
-        facts["now"] = self._seconds() - self._start
+        facts["now"] = time.monotonic() - self._start
         facts["block"], facts["blocks"] = self._blocks.tokens_per_page, self._blocks.num_blocks
         facts["free"] = self.free() + self.kept()
         facts["running"] = facts["shown_running"] = len(active)
