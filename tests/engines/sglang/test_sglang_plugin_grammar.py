@@ -1,14 +1,15 @@
 """Structured output with the plug-in: requests whose grammar is being compiled wait beside.
 
 SGLang's own `GrammarManager` and its xgrammar backend run here, on the CPU: keys, futures, the
-polling, compiled grammars that accept each token. One thing stands in: the pool of threads, whose
-futures become done in a given iteration, with what xgrammar makes of the grammar. Nor does the
-sampler run, so no mask is applied; the made-up model says what the grammar allows.
+polling, compiled grammars that accept each token, masks over logits. One thing stands in: the pool
+of threads, whose futures become done in a given iteration, with what xgrammar makes of the grammar.
+The model is made up: it says what the grammar allows or, where masks are looked at, anything.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter, defaultdict
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 try:  # not by import: this folder has the package's name
     metadata.version("sglang")
@@ -34,6 +36,7 @@ MANAGER = import_module("sglang.srt.constrained.grammar_manager")
 BACKEND = import_module("sglang.srt.constrained.xgrammar_backend").XGrammarGrammarBackend
 ABORT = import_module("sglang.srt.managers.io_struct").AbortReq
 CONTEXT = import_module("sglang.srt.runtime_context")
+SAMPLING = import_module("sglang.srt.sampling.sampling_batch_info").SamplingBatchInfo
 VOCABULARY = {"<unk>": 0, "</s>": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "x": 7}
 POLLS = 50  # that a grammar may take
 KNOBS = Knobs(tokens=600, max_running_requests=64, disable_radix_cache=True)
@@ -137,6 +140,38 @@ class Structured(Driver):
 
 
 class Overlapped(Structured, OverlapDriver):
+    pass
+
+
+class Masked(Structured):
+    """Logits are noise; SGLang's mask leaves of them what the grammars allow, and the best wins."""
+
+    def __init__(self, knobs: Knobs) -> None:
+        self.noise = torch.Generator().manual_seed(1)
+        self.answers: dict[int, Any] = {}  # tokens, by request
+        super().__init__(knobs)
+
+    def sampled(self, batch: Any) -> list[int]:
+        tokens = super().sampled(batch)
+        grammars = [req.grammar for req in batch.reqs]
+        if not any(grammars):
+            return tokens
+        rows = len(grammars)
+        info = SimpleNamespace(
+            grammars=grammars, vocab_size=len(VOCABULARY), temperatures=[1.0] * rows, device="cpu"
+        )
+        SAMPLING.update_regex_vocab_mask(info)
+        logits = torch.randn(rows, len(VOCABULARY), generator=self.noise)
+        info.grammar_mask.apply(logits)
+        best = logits.argmax(dim=1).tolist()
+        for row, req in enumerate(batch.reqs):
+            if grammars[row] and not req.finished():
+                tokens[row] = best[row]
+                self.answers[int(req.rid)] = req.output_ids
+        return tokens
+
+
+class OverlappedMasked(Masked, OverlapDriver):
     pass
 
 
@@ -284,3 +319,35 @@ def test_grammars_that_become_ready_at_once_in_an_idle_engine_are_admitted_by_th
     assert sum(prefills) == ledger.admitted == ledger.completed == 40
     assert max(prefills) == 1  # a bucket of 1.5
     assert ledger.evicted == 0
+
+
+@pytest.mark.parametrize("kind", [Masked, OverlappedMasked])
+def test_masks_are_applied_to_whom_the_policy_admits(kind: type[Masked]) -> None:
+    """Every answer is what its own expression matches, whoever shares a batch with it."""
+    rng = random.Random(6)
+    wants = [
+        Wanted(Arrival(rng.randint(0, 60), rng.randint(1, 40), 80, 80), how, rng.randint(1, 20))
+        for how in ["", "compiles", "compiles"] * 40
+    ]
+    wants.sort(key=lambda want: want.arrival.step)
+    driver = kind(KNOBS)
+    with plugged(policy="steady", budget_ms="100000"):
+        steps = served(driver, wants)
+        regulator = guard(driver).regulator
+    assert regulator.why_aside is None
+    assert Counter(n for step in steps for n in step.finished) == Counter(range(120))
+    assert regulator.ledger.completed == 120
+    assert regulator.ledger.limited > 20
+    letters = {number: letter for letter, number in VOCABULARY.items()}
+    structured = {number for number, want in enumerate(wants) if want.how}
+    assert driver.answers.keys() == structured
+    cut = 0
+    for number, tokens in driver.answers.items():
+        text = "".join(letters[token] for token in tokens)
+        if text.endswith("</s>"):
+            assert re.fullmatch(f"x+|c{{{number + 1}}}", text.removesuffix("</s>"))
+        else:  # at its max_tokens
+            assert text in ("x" * 80, "c" * 80)
+            cut += 1
+    assert cut < 40
+    assert {tokens[0] for tokens in driver.answers.values()} == {VOCABULARY["x"], VOCABULARY["c"]}
