@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -72,8 +73,8 @@ class SystemPrompt:
 class Conversations:
     """Turns of many conversations, one whenever the engine wants one: a queue that never empties.
 
-    A turn's prompt is all that was said before. Turns of about ``together`` conversations take
-    turns in the queue; they come in that order whether or not the answer before is there.
+    A turn's prompt is all that was said before. Between two turns of a conversation about
+    ``together`` turns of others come, whether or not the answer before is there.
     From the first row on they are as old as later: if all began then, prompts would grow in a run,
     and who serves fewer would serve shorter ones.
 
@@ -99,7 +100,9 @@ class Conversations:
 
     def feed(self) -> Feed:
         """Start over."""
-        lead = int(self.turns.values[-1]) * self.together
+        # Conversations begin once a second, so that as many turns come per second as one has.
+        apart = self.together / float(self.turns.values @ self.turns.probability)
+        lead = math.ceil(int(self.turns.values[-1]) * apart)
         feed = Sessions(
             self.turn,
             lead + self.count,
@@ -119,8 +122,7 @@ class Conversations:
         start = np.maximum.accumulate(
             np.where(np.diff(rows["session"], prepend=NONE) != 0, number, 0)
         )
-        # Conversations begin once a second; a turn follows the last ``together`` seconds later.
-        rows["time"] = begun[rows["session"]] + (number - start) * float(self.together)
+        rows["time"] = begun[rows["session"]] + (number - start) * apart
         rows = rows[np.argsort(rows["time"], kind="stable")]
         rows = rows[(rows["time"] >= lead) & (rows["time"] <= begun.max())]
         rows["time"] -= lead

@@ -29,7 +29,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     (ITL) are in milliseconds, the time to the first (TTFT) in seconds, of those who came after the
     first fifth of an open loop; ``goodput`` is requests per second with a first token within 2 s
     and 50 ms per token after it, ``good`` their share; ``recovered`` is ``of_x`` from one to three
-    maximal service times after a burst.
+    maximal service times after a burst. ``cached_tokens`` are those of a prompt that the prefix
+    cache had at first admission, on average.
     """
 
     outcome: str
@@ -49,6 +50,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     decoding: float
     kv_usage: float
     good: float | None = None
+    cached_tokens: float | None = None
 
 
 def warm_up_of(longest: int) -> int:
@@ -114,6 +116,7 @@ def measure(
         decoding=over("all_decode") / steps,
         kv_usage=over("block_seconds") / max(over("busy") * float(after["total"]), 1e-9),
         recovered=None,
+        cached_tokens=float(rows["hit"].mean()) if rows.size else None,
         **_waiting(rows, open_loop=open_loop),
     )
 

@@ -225,7 +225,7 @@ CONTESTS: Final[dict[str, Contest]] = {
         ),
         Contest(
             "conversations",
-            "turns of 200 conversations at a time, system prompt 1,024, prefix caches on",
+            "turns 200 others after the last, system prompt 1,024, prefix caches on",
             _turns,
             kind="conversations",
             max_tokens=1000,
