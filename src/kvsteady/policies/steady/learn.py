@@ -100,7 +100,8 @@ def _survive(state):
     for k in range(1, CELLS + 1):
         all_ended += state.ended[k]
         all_seen += state.seen[k]
-    usual = width * all_ended / max(all_seen, unit)
+    memo.usual = all_ended / max(all_seen, unit)
+    usual = width * memo.usual
     survival[0] = 1.0
     for k in range(1, CELLS + 1):
         ended = state.ended[k] + _BELIEF * unit * usual

@@ -96,6 +96,9 @@ def alive_after(state, tokens):
     """P(output > tokens)."""
     if state.memo.certain > 0:
         return share_beyond(state, tokens)
+    beyond = tokens - CELLS * state.memo.width
+    if beyond > 0.0:  # where nobody was seen, ends are believed to be as elsewhere
+        return state.survival[CELLS] * (1.0 - state.memo.usual) ** beyond
     return between(state, state.survival, tokens)
 
 
@@ -124,7 +127,9 @@ def _lived(state, tokens):
     """Σ P(output > n) over n below ``tokens``."""
     beyond = tokens - CELLS * state.memo.width
     if beyond > 0.0:
-        return state.area[CELLS] + beyond * state.survival[CELLS]
+        usual = state.memo.usual
+        lived = (1.0 - (1.0 - usual) ** beyond) / usual if usual > 0.0 else beyond
+        return state.area[CELLS] + lived * state.survival[CELLS]
     return between(state, state.area, tokens)
 
 

@@ -36,6 +36,7 @@ MEMO = np.dtype(
         ("shared", "f8"),  # of these, held by others as well
         ("cached", "f8"),  # of these, found in the cache by those who wait: they are not computed
         ("peak", "f8"),  # tokens that the mean request holds at its end
+        ("usual", "f8"),  # hazard of ending per token, of all ages
         ("noise", "f8"),  # standard deviation of memory at equilibrium, in tokens
         ("waste", "f8"),  # tokens that a request holds on average beside prompt and output so far
         # learning it
