@@ -217,6 +217,12 @@ CONTESTS: Final[dict[str, Contest]] = {
             told=16_384,
         ),
         Contest(
+            "fixed-far",
+            "prompt 128, output 512, always, with max_tokens 4,096",
+            _fixed(128, 512),
+            told=4096,
+        ),
+        Contest(
             "system-prompt",
             "chat behind a system prompt of 2,048 tokens, prefix caches on",
             _CHAT,
