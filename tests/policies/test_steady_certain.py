@@ -186,6 +186,25 @@ def test_once_learned_few_lengths_are_not_evicted(load, kv_tokens, block_size, t
     assert rates[3:].max() <= 1.03
 
 
+@pytest.mark.parametrize("told", [4096, NO_LIMIT])
+def test_a_small_engine_learns_untold_lengths_within_three_lives(told):
+    # 20 requests of 128:512 run at once; with 4,096 tokens kept for each it would be one.
+    load = Workload.fixed(128, 512)
+    rates, evictions = lives(
+        Saturated(load),
+        Steady(),
+        8_000,
+        count=12,
+        life=512,
+        best=x_star(load, 8_000, 16),
+        told=told,
+    )
+    assert evictions.sum() == 0
+    # Of 20.4 in a life at x*, two or three are lost to whole requests and to blocks.
+    assert rates[3:].min() >= 17 / 20.4
+    assert rates[3:].mean() >= 0.9
+
+
 @pytest.mark.parametrize(("early", "late"), [(128, 512), (512, 128), (500, 512)])
 def test_when_one_certain_length_becomes_another_it_is_learned_again(early, late):
     first, then = Workload.fixed(128, early), Workload.fixed(128, late)
