@@ -7,6 +7,7 @@ decode step. Counted are completions per decode step, since SGLang prefills in s
 from __future__ import annotations
 
 import random
+from collections import Counter
 from importlib import metadata
 
 import pytest
@@ -39,7 +40,7 @@ def test_as_it_comes_sglang_retracts_and_serves_little() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "share", "per_step"), [("steady", 0.9, 7.0), (f"rate-cap:rate={RATE}", 0.97, 4.9)]
+    ("policy", "share", "per_step"), [("steady", 0.98, 7.8), (f"rate-cap:rate={RATE}", 1.0, 4.9)]
 )
 def test_with_a_policy_nobody_is_retracted_and_it_serves_what_it_can(
     policy: str, share: float, per_step: float
@@ -49,8 +50,8 @@ def test_with_a_policy_nobody_is_retracted_and_it_serves_what_it_can(
         run = saturate(driver, FIXED, STEPS)
     assert run.count("retracted", HALF) == 0
     assert run.rate(HALF) >= share * RATE
-    # A cap has a prefill between any two decode steps; steady leaves some memory for batches, and
-    # has more of the steps for decodes. SGLang alone completes 5.7 per step.
+    # A cap has a prefill between any two decode steps. The batches of steady come as others end:
+    # nearly as many per decode step, and 57% more per step. SGLang alone completes 5.7 per step.
     assert run.count("finished", HALF) / (STEPS - HALF) >= per_step
     ledger = guard(driver).regulator.ledger
     # Until lengths are learned a few may go.
@@ -111,17 +112,20 @@ CASES = {
 def test_where_lengths_are_not_known_more_is_served_and_hardly_anybody_retracted(
     case: str,
 ) -> None:
-    requests = lengths(3, 8000, CASES[case], 1 if case == "heterogeneous" else 2)
     options = {**OPTIONS, "tokens": 3000}
-    stock = saturate(Driver(Knobs(**options)), requests, 600)
-    evicted = {}
-    for policy in ("greedy", "steady"):
-        with plugged(policy=policy):
-            run = saturate(driver := Driver(Knobs(**options)), requests, 600)
-        evicted[policy] = guard(driver).regulator.ledger.evicted
-        assert evicted[policy] == run.count("retracted")
+    served, evicted = Counter(), Counter()
+    for seed in (3, 4, 5):
+        requests = lengths(seed, 8000, CASES[case], 1 if case == "heterogeneous" else 2)
+        served["stock"] += saturate(Driver(Knobs(**options)), requests, 600).rate(200)
+        for policy in ("greedy", "steady"):
+            with plugged(policy=policy):
+                run = saturate(driver := Driver(Knobs(**options)), requests, 600)
+            served[policy] += run.rate(200)
+            evicted[policy] += run.count("retracted")
+            heard = run.count("retracted") - len(run.steps[-1].retracted)
+            assert guard(driver).regulator.ledger.evicted == heard
     assert evicted["steady"] <= 0.15 * evicted["greedy"]
-    assert run.rate(200) >= 1.05 * stock.rate(200)
+    assert served["steady"] >= 1.05 * served["stock"]
 
 
 def test_with_overlap_a_completion_is_heard_of_late_and_nobody_is_retracted() -> None:

@@ -2,10 +2,14 @@
 
 A prefill costs c decode iterations however short it is: weights are read, and on engines that give
 it an iteration of its own everybody else stops. With k admitted at once, at rate x, that is
-``c x / k`` per iteration; half a batch of memory stays free, ``k s / 2``, with s the share that a
-request holds at its end. The least of both is at ``k = √(2 c x / s)``. A prefill that keeps
-the GPU busy gains nothing by being longer, so a batch ends with so many tokens. What a prefix cache
-holds is not computed, and memory is what requests have to themselves.
+``c x / k`` per iteration; half of what a batch holds at its end is empty on average, ``k s / 2``,
+with s a request's share of memory. The least of both is at ``k = √(2 c x / s)``. A prefill that
+keeps the GPU busy gains nothing by being longer, so a batch ends with so many tokens. What a prefix
+cache holds is not computed, and memory is what requests have to themselves.
+
+Where prefill has its own iterations, all of the newcomers' max_tokens must fit in the pass that
+admits them (SGLang). What of it the mean output leaves, r, is empty too: ``k r``, as far as that is
+more than the standard deviation of memory, which is empty for its noise anyway.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -20,10 +24,14 @@ from kvsteady.kernels import kernel
 # Where prefill has its own iterations, and where it shares those of the decode: what one costs
 # beside its tokens, in decode iterations, and the tokens that keep a GPU busy, alone and with the
 # decode. Measured on an H100; rooflines of other accelerators are within a factor of two of it.
-_APART, _BUSY_APART = 0.4, 1024.0
+_APART, _BUSY_APART = 0.4, 704.0
 _MIXED, _BUSY_MIXED = 0.0625, 256.0
 # A batch of n + 1 where n requests on average leave so much of a busy prefill unused.
 _ROUND = 0.75
+# SGLang asks for no more room than this for one output (SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION).
+_CLIP = 4096
+# Of the queue so many are looked at to know what newcomers ask for.
+_HEAD = 16
 
 
 @kernel
@@ -33,12 +41,29 @@ def busy_tokens(state):
 
 
 @kernel
-def batch_size(state, memory):
+def batch_size(state, view, memory):
     """Requests worth a prefill, at least 1."""
     memo = state.memo
-    cost = _APART if memo.apart > 0.5 else _MIXED
     most = busy_tokens(state) / max(memo.prompt - memo.cached, 1.0) + _ROUND
-    return max(1, int(min(math.sqrt(2.0 * cost * memo.rate * memory / memo.peak), most)))
+    if memo.apart <= 0.5:
+        return max(1, int(min(math.sqrt(2.0 * _MIXED * memo.rate * memory / memo.peak), most)))
+    worth = _APART * memo.rate * memory
+    best = math.sqrt(2.0 * worth / memo.peak)
+    kept = _never_generated(state, view)
+    if kept > 0.0:
+        least = math.sqrt(worth / (0.5 * memo.peak + kept))
+        best = max(least, min(best, memo.noise / kept))
+    return max(1, int(min(best + 0.5, most)))
+
+
+@kernel
+def _never_generated(state, view):
+    """Tokens that SGLang keeps for a newcomer's max_tokens and the mean output leaves."""
+    many = min(view.facts.shown_waiting, _HEAD)
+    limits = 0
+    for i in range(many):
+        limits += min(view.waiting[i].limit, _CLIP)
+    return max(limits / many - state.memo.life, 0.0)
 
 
 @kernel
@@ -54,7 +79,7 @@ def worth_it(state, view, most, batch):
         tokens += row.prompt + row.generated - row.cached
         if memo.apart > 0.5 and row.limit > 2.0 * memo.life:
             # SGLang keeps the max_tokens of those whom one prefill admits, and would cut it.
-            free -= row.prompt - row.shared + min(row.limit, 4096) + facts.block
+            free -= row.prompt - row.shared + min(row.limit, _CLIP) + facts.block
             if free < 0:
                 return most + 1
         count += 1

@@ -60,6 +60,9 @@ def fits_safely(state, view, row):
     memory = facts.blocks * facts.block
     held = row.prompt + row.generated - row.shared + memo.waste
     left = min(left_of(state, row), memo.farthest)
+    if memo.apart > 0.5 and left > 1:
+        # Its first token comes of the prefill, while nobody else gains one.
+        held, left = held + 1, left - 1
     last = span_of(state, left - 1)
     now = max(alive_after(state, row.generated), 1e-12)
     for turn in range(2):

@@ -40,6 +40,8 @@ _REFILL_MIXED, _REFILL_APART = 1.0, 5.0
 _LEEWAY = 2.0
 # Beside that, in requests per iteration: where few are in memory each is a large part of a dip.
 _REFILL_LEAST = 0.05
+# Of a batch's memory, how much more than the plan memory may hold for a while.
+_SWING = 0.25
 # A batch that is due is waited for so many times as long as it takes to come together.
 _PATIENCE = 1.0
 
@@ -92,7 +94,7 @@ def _decide(state: SteadyState, view: Any) -> Any:
     most, least = facts.shown_waiting, 1
     if facts.running + facts.waiting > memo.rate * memo.life:
         memory = float(facts.blocks * facts.block)
-        batch = batch_size(state, memory - memo.common)
+        batch = batch_size(state, view, memory - memo.common)
         _refill(state, memory, batch, ticks)
         most = min(most, max(int(memo.credit), 0))
         if memo.waited * memo.rate < _PATIENCE * batch:
@@ -136,11 +138,15 @@ def _refill(state: Any, memory: Any, batch: Any, ticks: Any) -> None:
     memo.credit = max(memo.credit, -float(batch))
     due = max(memo.credit, 0.0)
     lay_out(state)
-    # A batch is in memory whole when its turn is half over.
     alone = max(memory - memo.common, 1.0)
-    target = memo.rate * max(1.0 - (batch - 0.5) * memo.peak / alone, 0.5)
-    pace = sustainable(state, memory, target, due)
     leeway = max(_LEEWAY * memo.noise - memo.peak, 0.0)
+    # A batch is in memory whole when its turn is half over. Where one ends as another comes, that
+    # is made up for; but shortly before, memory holds more than the plan, of single ones, has.
+    swing = 0.0
+    if memo.apart > 0.5:
+        swing = max((batch - 1) * memo.peak - _LEEWAY * memo.noise, 0.0)
+    target = memo.rate * max(1.0 - ((batch - 0.5) * memo.peak - swing) / alone, 0.5)
+    pace = sustainable(state, memory + _SWING * swing, target, due)
     if has_slack(state, memory + leeway, target, due + 1.0):
         more = _REFILL_APART if memo.apart > 0.5 else _REFILL_MIXED
         pace = (1.0 + more) * memo.rate + _REFILL_LEAST
