@@ -42,6 +42,8 @@ _LEEWAY = 2.0
 _REFILL_LEAST = 0.05
 # Of a batch's memory, how much more than the plan memory may hold for a while.
 _SWING = 0.25
+# Until one has completed so many are not paced: as many as make a length known.
+_FIRST = 4
 # A batch that is due is waited for so many times as long as it takes to come together.
 _PATIENCE = 1.0
 
@@ -101,8 +103,9 @@ def _decide(state: SteadyState, view: Any) -> Any:
             least = worth_it(state, view, most, batch)
     else:
         memo.credit = 0.0
-    if facts.running == 0:
-        most, least = max(most, 1), 1
+    first = _FIRST if memo.mass == 0.0 else 1
+    if facts.running < first:
+        most, least = max(most, min(first - facts.running, facts.shown_waiting)), 1
     if most < least:
         return 0
     quota = 0
