@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from engines.sglang.plugged import Driver, Knobs, guard, plugged, saturate
+from engines.sglang.plugged import Driver, Knobs, gate, plugged, saturate
 from reference.engines.sglang import Arrival
 
 PROMPT, OUTPUT = 16, 512
@@ -59,7 +59,7 @@ def measure(policy: str, running: int) -> tuple[float, float, float]:
     with plugged(policy=policy, budget_ms="1000"):
         driver = Driver(knobs)
         saturate(driver, requests, SKIPPED)
-        scheduler, keeper = driver.scheduler, guard(driver)
+        scheduler, keeper = driver.scheduler, gate(driver)
         for name in ("ask", "adder", "settle"):
             setattr(keeper, name, ours.over(getattr(keeper, name)))
         scheduler.get_next_batch_to_run = whole.over(scheduler.get_next_batch_to_run)
@@ -71,7 +71,7 @@ def measure(policy: str, running: int) -> tuple[float, float, float]:
             many.append(len(step.running))
             plugin.append(ours.take())
             theirs.append(whole.take() - made_up.take() - plugin[-1])
-        assert keeper.regulator.why_aside is None
+        assert keeper.lead.regulator.why_aside is None
     return 1e6 * median(theirs), 1e6 * median(plugin), median(many)
 
 
