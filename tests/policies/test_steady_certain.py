@@ -74,7 +74,7 @@ def test_when_lengths_are_believed(ends, running, certain):
 
 
 def test_lengths_below_max_tokens_of_others_are_not_the_law():
-    # Half are cut at 30, so that only those with more say how long outputs are.
+    # Ten more are cut at 30: what is longer is not seen of them.
     view, state = taught([50] * 100)
     for _ in range(10):
         view.facts["iteration"] += 100
