@@ -85,6 +85,46 @@ def test_lengths_below_max_tokens_of_others_are_not_the_law():
     assert state.memo["certain"] == 0
 
 
+def test_a_completion_at_another_length_is_known_before_anybody_is_admitted():
+    # All ended at 512. Of 400 young ones one ends at 20: the others may still live to 512.
+    view, state = taught([512] * 100)
+    facts = view.facts
+    facts["shown_waiting"], view.waiting[0] = 1, (100, 0, NO_LIMIT, 0, 0, 0)
+    facts["running"] = facts["shown_running"] = 400
+    for age in range(10, 19):
+        facts["iteration"] += 1
+        facts["ticks"] += 1
+        view.running[:400] = (100, age, NO_LIMIT, 0, 0, 0)
+        facts["free"] = 100_000 - 400 * (100 + age - 1)
+        if age == 18:
+            facts["shown_gone"], view.gone[0] = 1, (COMPLETED, 100, 20, NO_LIMIT)
+        ask(state, view)
+    assert list(state.lengths["tokens"][: state.memo["certain"]]) == [20, 512]
+    assert state.memo["farthest"] == 512
+    # Of those watched up to their 18th token nobody was expected to end: one completion is no
+    # surprise, and the hundred are kept, each counting a 150th less than the one after it.
+    assert state.memo["surprise"] == pytest.approx(1, abs=0.01)
+    kept = sum((1 + 1 / 150) ** -k for k in range(1, 101))
+    assert state.remain[1] == pytest.approx(kept / (kept + 1), abs=0.001)
+
+
+def test_outputs_of_one_token_that_nobody_watched_leave_the_forecast_a_number():
+    # Where prefill has its own iterations, their only token comes without a tick.
+    view, state = new_view(4096), Steady().start(Setup(20_000))
+    facts = view.facts
+    facts["block"], facts["blocks"], facts["unwritten"] = 1, 20_000, 1
+    facts["running"] = facts["shown_running"] = 3
+    facts["waiting"], facts["shown_waiting"], facts["free"] = NO_LIMIT, 1, 20_000 - 3 * 101
+    view.running[:3] = (100, 1, 16_384, 0, 0, 0)
+    view.waiting[0] = (100, 0, 16_384, 0, 0, 0)
+    for _ in range(3):
+        facts["iteration"] += 1
+        facts["shown_gone"], view.gone[0] = 1, (COMPLETED, 100, 1, 16_384)
+        ask(state, view)
+        assert np.isfinite(state.mean).all()
+        assert state.fresh[: state.memo["spans"]].min() >= 0
+
+
 def test_the_forecast_is_exact_in_the_fullest_iteration_of_each_span():
     lengths = [20, 300, 700]
     view, state = taught(lengths * 60, kv_tokens=1_000_000)

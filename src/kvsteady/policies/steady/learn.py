@@ -28,7 +28,7 @@ def is_stale(state, view):
     """Whether the law has to be put together anew."""
     memo, facts = state.memo, view.facts
     since = facts.iteration - memo.when
-    if memo.when < 0:
+    if memo.when < 0 or (memo.certain > 0 and memo.news > 0):
         return True
     if memo.shared == 0.0 and facts.shown_waiting > 0 and view.waiting[0].shared > 0:
         return True  # that requests share is news
@@ -100,7 +100,8 @@ def _survive(state):
     for k in range(1, CELLS + 1):
         all_ended += state.ended[k]
         all_seen += state.seen[k]
-    memo.usual = all_ended / max(all_seen, unit)
+    # Who ends with the token that its prefill gives was watched for none.
+    memo.usual = min(all_ended / max(all_seen, unit), 1.0)
     usual = width * memo.usual
     survival[0] = 1.0
     for k in range(1, CELLS + 1):

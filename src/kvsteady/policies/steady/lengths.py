@@ -48,6 +48,7 @@ def note_end(state, tokens):
     kept[i].tokens = tokens
     kept[i].ended, kept[i].ended_lately = 0.0, memo.weight
     kept[i].reached, kept[i].reached_lately = reached, lately + memo.weight
+    kept[i].hazard, memo.news = 0.0, 1
 
 
 @kernel
@@ -61,11 +62,9 @@ def note_watched(state, since, until):
 @kernel
 def expected_ends(state):
     """Completions that the lengths expected of who reached them lately, in units of weight."""
-    memo, expected = state.memo, 0.0
-    for i in range(memo.certain):
-        if state.remain[i] > 0.0:
-            hazard = 1.0 - state.remain[i + 1] / state.remain[i]
-            expected += state.lengths[i].reached_lately * hazard
+    expected = 0.0
+    for i in range(state.memo.lengths):
+        expected += state.lengths[i].reached_lately * state.lengths[i].hazard
     return expected
 
 
@@ -102,7 +101,7 @@ def rescale_lengths(state, by):
 def settle(state):
     """Decide whether the lengths are the law, and what share outlives each."""
     memo, kept, remain = state.memo, state.lengths, state.remain
-    memo.certain = 0
+    memo.certain = memo.news = 0
     many = memo.lengths
     if many == 0 or memo.others >= _FAINT * memo.weight:
         return
@@ -121,6 +120,8 @@ def settle(state):
     for i in range(many):
         remain[i + 1] = remain[i] * (1.0 - kept[i].ended / kept[i].reached)
     remain[many] = 0.0
+    for i in range(many):
+        kept[i].hazard = 1.0 - remain[i + 1] / remain[i] if remain[i] > 0.0 else 0.0
     for c in range(many):
         here = 1.0
         for k in range(c, many):
@@ -180,3 +181,4 @@ def _copy(row, to):
     to.tokens = row.tokens
     to.ended, to.reached = row.ended, row.reached
     to.ended_lately, to.reached_lately = row.ended_lately, row.reached_lately
+    to.hazard = row.hazard

@@ -54,6 +54,7 @@ MEMO = np.dtype(
         ("oldest", "i8"),  # of those who run
         ("lengths", "i8"),  # distinct lengths that are kept
         ("certain", "i8"),  # the same, if they are the law; 0: they are not
+        ("news", "i8"),  # whether another has come since that was decided
         ("others", "f8"),  # completions at lengths that are not kept, in units of `weight`
         # the forecast
         ("late", "i8"),
@@ -75,6 +76,7 @@ LENGTH = np.dtype(
         ("reached", "f8"),  # who were watched as this token came, completions included
         ("ended_lately", "f8"),  # the same since the law was last put together
         ("reached_lately", "f8"),
+        ("hazard", "f8"),  # of ending there by the law in force; 0: it is not of the law
     ]
 )
 
