@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kvsteady.admission import COMPLETED, NO_LIMIT, Setup, ask, new_view
+from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Setup, ask, new_view
 from kvsteady.league.drift import Drift
 from kvsteady.league.loads import Told
 from kvsteady.model import System
@@ -83,6 +83,29 @@ def test_lengths_below_max_tokens_of_others_are_not_the_law():
         view.facts["shown_gone"] = 1
         ask(state, view)
     assert state.memo["certain"] == 0
+
+
+def test_lengths_that_somebody_lived_beyond_to_max_tokens_are_not_the_law():
+    view, state = taught([16] * 100)
+    view.facts["iteration"] += 5000
+    view.facts["ticks"] += 5000
+    view.gone[0], view.facts["shown_gone"] = (COMPLETED, 100, 3000, 3000), 1
+    ask(state, view)
+    assert state.memo["certain"] == 0
+
+
+def test_wider_cells_are_summed_over_before_anybody_is_admitted():
+    # Cells of one token hold outputs of up to 512; somebody came to 600, beyond all the others.
+    view, state = taught(list(range(1, 400)))
+    assert state.memo["width"] == 1
+    facts = view.facts
+    facts["iteration"] += 1
+    facts["ticks"] += 1
+    facts["shown_gone"], view.gone[0] = 1, (EVICTED, 100, 600, NO_LIMIT)
+    ask(state, view)
+    assert state.memo["width"] == 2
+    # The first 400 tokens, in 200 cells now, are the lives of nearly all.
+    assert state.load[200] > 0.8 * state.load[-1]
 
 
 def test_a_completion_at_another_length_is_known_before_anybody_is_admitted():

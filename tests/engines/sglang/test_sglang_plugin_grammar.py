@@ -19,7 +19,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 try:  # not by import: this folder has the package's name
     metadata.version("sglang")
@@ -30,6 +29,7 @@ except metadata.PackageNotFoundError:
 from engines.sglang.plugged import Arrival, Driver, Knobs, OverlapDriver, Step, guard, plugged
 
 pytest.importorskip("xgrammar")
+torch = import_module("torch")
 # SGLang's own call of xgrammar.
 pytestmark = pytest.mark.filterwarnings("ignore:max_rollback_tokens:DeprecationWarning")
 MANAGER = import_module("sglang.srt.constrained.grammar_manager")

@@ -30,6 +30,8 @@ def is_stale(state, view):
     since = facts.iteration - memo.when
     if memo.when < 0 or (memo.certain > 0 and memo.news > 0):
         return True
+    if memo.built != memo.width:
+        return True  # sums over cells were of narrower ones
     if memo.shared == 0.0 and facts.shown_waiting > 0 and view.waiting[0].shared > 0:
         return True  # that requests share is news
     if memo.fresh > 0 and (since >= 32 or memo.mass < ENOUGH):
@@ -47,6 +49,7 @@ def put_together(state, view):
         for i in range(facts.shown_waiting):
             if view.waiting[i].limit <= TELLING:
                 reach(state, view.waiting[i].limit)
+    memo.built = memo.width
     _survive(state)
     settle(state)
     _limit(state, view)

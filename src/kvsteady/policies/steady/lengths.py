@@ -52,6 +52,14 @@ def note_end(state, tokens):
 
 
 @kernel
+def note_cut(state, tokens):
+    """A request lived to its max_tokens; beyond the longest length it speaks against them all."""
+    memo = state.memo
+    if memo.lengths > 0 and tokens > state.lengths[memo.lengths - 1].tokens:
+        memo.others += memo.weight
+
+
+@kernel
 def note_watched(state, since, until):
     """Tokens of a request, from behind ``since`` to ``until``, were watched as they came."""
     for i in range(state.memo.lengths):

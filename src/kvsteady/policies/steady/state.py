@@ -50,6 +50,7 @@ MEMO = np.dtype(
         ("when", "i8"),  # iteration in which it was
         ("seen_until", "i8"),  # `FACTS.ticks` up to which tokens were counted
         ("width", "i8"),  # output tokens per cell
+        ("built", "i8"),  # the same as the law was last put together
         ("longest", "i8"),  # most output tokens seen of anybody
         ("oldest", "i8"),  # of those who run
         ("lengths", "i8"),  # distinct lengths that are kept

@@ -14,6 +14,7 @@ from kvsteady.admission import COMPLETED
 from kvsteady.kernels import kernel
 from kvsteady.policies.steady.lengths import (
     expected_ends,
+    note_cut,
     note_end,
     note_watched,
     rescale_lengths,
@@ -59,6 +60,8 @@ def listen(state, view):
             state.lately[-(-gone.generated // memo.width)] += memo.weight
             note_end(state, gone.generated)
             memo.came += 1.0
+        else:
+            note_cut(state, gone.generated)
         state.limits[min(gone.limit // memo.width, CELLS + 1)] += memo.weight
 
 
