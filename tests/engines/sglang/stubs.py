@@ -1,7 +1,8 @@
 """What SGLang imports but its scheduling never calls: stands in for GPU-only and web packages.
 
-`install()` must run before the first import of sglang. A stand-in module answers every attribute
-with an object that can be called, subclassed or used as a decorator, and does nothing.
+`install()`, or `hide()` for a whole server, must run before the first import of sglang. A stand-in
+module answers every attribute with an object that can be called, subclassed or used as a decorator,
+and does nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ ABSENT = (
     "torchvision",
     "triton",
     "uvicorn",
+)
+# Of the packages above a whole server has uvicorn, and of SGLang's own kernels all but those that
+# ask triton for a device when they are imported.
+ABSENT_FROM_A_SERVER = (
+    *(name for name in ABSENT if name not in ("sglang.kernels.ops", "uvicorn")),
+    "sglang.kernels.ops.attention.fla",
+    "sglang.kernels.ops.mamba",
+    "soundfile",
 )
 
 
@@ -71,11 +80,14 @@ class _Module(types.ModuleType):
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, absent: Sequence[str]) -> None:
+        self.absent = absent
+
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         del path, target
-        if any(name == absent or name.startswith(absent + ".") for absent in ABSENT):
+        if any(name == absent or name.startswith(absent + ".") for absent in self.absent):
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
         return None
 
@@ -86,15 +98,20 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
+def hide(absent: Sequence[str]) -> None:
+    """From now on these packages, installed or not, are stand-ins."""
+    # torch looks for triton when these are first imported, and must not find the stand-in.
+    import torch._dynamo
+    import torch._inductor.compile_fx
+    import torch.utils.flop_counter  # noqa: F401
+
+    sys.meta_path.insert(0, _Finder(absent))
+
+
 def install() -> None:
     """Import SGLang's scheduler without a GPU; its warnings, and torch's, are not about us."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # torch looks for triton when these are first imported, and must not find the stand-in.
-        import torch._dynamo
-        import torch._inductor.compile_fx
-        import torch.utils.flop_counter  # noqa: F401
-
-        sys.meta_path.insert(0, _Finder())
+        hide(ABSENT)
         import sglang.srt.managers.scheduler  # noqa: F401

@@ -1,4 +1,4 @@
-"""The guide's commands, as far as they run on a CPU: no server is started.
+"""The guide's commands, without a server (one is started in `test_whole_server_sglang.py`).
 
 Variables and flags are read as SGLang and the plug-in read them, and what is looked for in the
 metrics is there.
