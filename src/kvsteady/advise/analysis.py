@@ -179,7 +179,7 @@ class Analysis(Saved, frozen=True, kw_only=True):
 
 
 def load_analysis(data: bytes, *, file: str | None = None) -> Analysis:
-    """Read back what `Analysis.to_json` wrote.
+    """Read back the JSON of an `Analysis`.
 
     Raises
     ------

@@ -124,7 +124,7 @@ class TierReport(Saved, frozen=True, kw_only=True):
 
 
 def load_tier_report(data: bytes, *, file: str | None = None) -> TierReport:
-    """Read back what `TierReport.to_json` wrote.
+    """Read back the JSON of a `TierReport`.
 
     Raises
     ------

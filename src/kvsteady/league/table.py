@@ -83,5 +83,5 @@ class League(Saved, frozen=True, kw_only=True):
 
 
 def load_league(data: bytes, *, file: str | None = None) -> League:
-    """Read back what `League.to_json` wrote; raises `InputError` on anything else."""
+    """Read back the JSON of a `League`; raises `InputError` on anything else."""
     return read_saved(data, League, version=SCHEMA_VERSION, what="league", file=file)

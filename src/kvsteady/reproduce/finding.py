@@ -96,5 +96,5 @@ class Reproduction(Saved, frozen=True, kw_only=True):
 
 
 def load_reproduction(data: bytes, *, file: str | None = None) -> Reproduction:
-    """Read back what `Reproduction.to_json` wrote; raises `InputError` on anything else."""
+    """Read back the JSON of a `Reproduction`; raises `InputError` on anything else."""
     return read_saved(data, Reproduction, version=SCHEMA_VERSION, what="reproduction", file=file)

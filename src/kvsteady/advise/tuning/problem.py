@@ -6,8 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kvsteady.advise.engine_estimate import OnEngine
-from kvsteady.advise.tuning.packed import Packed
-from kvsteady.advise.tuning.replay import stretch_of
+from kvsteady.advise.tuning.replay import rate_of
 from kvsteady.errors import InputError
 from kvsteady.league.engines import capacity
 from kvsteady.league.jitter import memory_of
@@ -118,23 +117,8 @@ class TuningProblem:
 
     @property
     def _recorded_rate(self) -> float | None:
-        """Requests per second of the trace; None where it has no times, or all the same."""
         record = self.system.workload.arrivals
-        span = 0.0 if record is None or not len(record) else float(record.seconds[-1])
-        return None if record is None or not span else len(record) / span
-
-    def stretch(self, seed: int, seeds: range, *, most: int) -> Packed | None:
-        """The requests of a seed's run, of all the seeds of a replay, see `stretch_of`; None where
-        they are drawn.
-        """
-        record = self.system.workload.arrivals
-        if not self.replay or record is None:
-            return None
-        rate, recorded = self.requests_per_second, self._recorded_rate
-        assert rate is not None
-        assert recorded is not None
-        place, of = seeds.index(seed), len(seeds)
-        return stretch_of(record, place, of, most=most, times=recorded / rate)
+        return None if record is None else rate_of(record)
 
     def system_of(self, seed: int) -> System:
         """The system in the run of a seed.

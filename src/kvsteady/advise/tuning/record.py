@@ -128,7 +128,7 @@ class Tuning(Saved, frozen=True, kw_only=True):
 
 
 def load_tuning(data: bytes, *, file: str | None = None) -> Tuning:
-    """Read back what `Tuning.to_json` wrote.
+    """Read back the JSON of a `Tuning`.
 
     Raises
     ------

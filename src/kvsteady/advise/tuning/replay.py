@@ -14,7 +14,13 @@ from kvsteady.workload.arrivals import Arrivals
 FEWEST: Final = 100
 
 
-def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, times: float) -> Packed:
+def rate_of(arrivals: Arrivals) -> float | None:
+    """Requests per second of a trace; None where all came at once."""
+    span = float(arrivals.seconds[-1]) if len(arrivals) else 0.0
+    return len(arrivals) / span if span else None
+
+
+def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, rate: float) -> Packed:
     """One of ``of`` stretches of a trace that follow each other and share no request.
 
     Parameters
@@ -25,8 +31,8 @@ def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, times: flo
         Which stretch, from 0, of how many.
     most
         Only its first so many requests.
-    times
-        Every time between requests is so many times as long.
+    rate
+        Requests per second of the whole trace, to which its times are stretched evenly.
 
     Returns
     -------
@@ -46,7 +52,8 @@ def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, times: flo
             allowed=f"a trace of {FEWEST * of:,} or more, or fewer seeds",
         )
     part = slice(place * many, place * many + min(many, most))
-    seconds = (arrivals.seconds[part] - arrivals.seconds[part.start]) * times
+    seconds = arrivals.seconds[part] - arrivals.seconds[part.start]
+    seconds = seconds * ((rate_of(arrivals) or rate) / rate)
     return packed(np.stack([seconds, arrivals.prompt[part], arrivals.output[part]]), "<f8")
 
 

@@ -9,8 +9,10 @@ from kvsteady.advise.tuning.candidates import Candidate
 from kvsteady.advise.tuning.change import Change
 from kvsteady.advise.tuning.compare import effects, gains, interval_of, outcome_of
 from kvsteady.advise.tuning.flags import spelled
+from kvsteady.advise.tuning.packed import Packed
 from kvsteady.advise.tuning.problem import TuningProblem
 from kvsteady.advise.tuning.record import Measured, Objective
+from kvsteady.advise.tuning.replay import stretch_of
 from kvsteady.advise.tuning.trial import REQUESTS, TASK, Effort, trial_of
 from kvsteady.league.measure import Result
 from kvsteady.model.system import System
@@ -47,8 +49,7 @@ class Runs:
     def play(self, tried: Sequence[Candidate], seeds: Sequence[int]) -> list[Played]:
         """Every candidate on every seed, in their order."""
         systems = [self._system(seed) for seed in seeds]
-        most = REQUESTS[self.effort]
-        stretches = [self.problem.stretch(seed, self.seeds, most=most) for seed in seeds]
+        stretches = [self._stretch(seed) for seed in seeds]
         trials = [
             trial_of(
                 self.problem,
@@ -78,6 +79,14 @@ class Runs:
             )
             for place, candidate in enumerate(tried)
         ]
+
+    def _stretch(self, seed: int) -> Packed | None:
+        """The requests of a seed in a replay; None where they are drawn."""
+        record, rate = self.problem.system.workload.arrivals, self.problem.requests_per_second
+        if not self.problem.replay or record is None or rate is None:
+            return None
+        place, of = self.seeds.index(seed), len(self.seeds)
+        return stretch_of(record, place, of, most=REQUESTS[self.effort], rate=rate)
 
     def _system(self, seed: int) -> System:
         """One object per seed, so that what is known of it is found again."""

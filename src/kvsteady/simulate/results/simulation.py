@@ -187,7 +187,7 @@ class Simulation(Saved, frozen=True, kw_only=True):
 
 
 def load_simulation(data: bytes, *, file: str | None = None) -> Simulation:
-    """Read back what `Simulation.to_json` wrote.
+    """Read back the JSON of a `Simulation`.
 
     Raises
     ------
