@@ -11,7 +11,8 @@ it is largest. It costs O(running × lengths + longest).
 from __future__ import annotations
 
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.spans import bounds, span_of
+from kvsteady.policies.steady.peaks import peaks
+from kvsteady.policies.steady.spans import span_of
 
 
 @kernel
@@ -59,8 +60,8 @@ def spread_out(state, row, held):
 def gather(state, common):
     """Fill ``horizon``, ``mean``, ``variance`` and ``full``; ``common`` KV tokens stay for good."""
     memo = state.memo
-    _peaks(state, state.ending, state.ending_tokens, state.full)
-    _peaks(state, state.leaving, state.leaving_tokens, state.mean)
+    peaks(state, state.ending, state.ending_tokens, state.full)
+    peaks(state, state.leaving, state.leaving_tokens, state.mean)
     zeroth = first = second = 0.0
     for j in range(memo.spans - 1, -1, -1):
         zeroth += state.spread[0, j]
@@ -70,29 +71,3 @@ def gather(state, common):
         state.variance[j] = max(second + 2.0 * h * first + h * h * zeroth, 0.0)
         state.mean[j] += common
         state.full[j] += common
-
-
-@kernel
-def _peaks(state, count_at, tokens_at, peak):
-    """Most that is held in each span, and when, of those who end as the arrays say."""
-    memo = state.memo
-    coarse = memo.coarse
-    held = count = 0.0
-    for h in range(((memo.farthest - 1) >> coarse) + 1):
-        held += tokens_at[h]
-        count += count_at[h]
-    h = 0
-    for j in range(memo.spans):
-        _, behind = bounds(state, j)
-        behind = min(behind, memo.farthest)
-        best = -1.0
-        while (h + 1) << coarse <= behind:
-            ahead = ((h + 1) << coarse) - 1
-            if held + count * ahead >= best:
-                best, state.horizon[j] = held + count * ahead, ahead
-            held -= tokens_at[h]
-            count -= count_at[h]
-            h += 1
-        if h << coarse < behind and held + count * (behind - 1) >= best:
-            best, state.horizon[j] = held + count * (behind - 1), behind - 1
-        peak[j] = best

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from kvsteady.kernels import kernel
 from kvsteady.policies.steady.exact import clear, gather, spread_out
-from kvsteady.policies.steady.spans import bounds, left_of, span_of
+from kvsteady.policies.steady.peaks import peaks
+from kvsteady.policies.steady.spans import left_of, span_of
 from kvsteady.policies.steady.state import AGES
 
 
@@ -59,7 +60,7 @@ def forecast(state, view):
     if memo.certain > 0:
         gather(state, common)
         return
-    _choose(state)
+    peaks(state, state.ending, state.ending_tokens, state.full)
     for j in range(memo.spans):
         state.mean[j] = state.variance[j] = 0.0
         state.full[j] += common
@@ -78,40 +79,3 @@ def forecast(state, view):
     for j in range(memo.spans):
         state.mean[j] = state.mean[j] * state.stay[j] + common
         state.variance[j] *= state.stay[j]
-
-
-@kernel
-def _choose(state):
-    """In each span, choose the iteration in which those who run could hold most.
-
-    ``full`` is what they would hold then, ``stay`` its share in what they and those who end before
-    it in the span would.
-    """
-    memo = state.memo
-    coarse = memo.coarse
-    held = count = 0.0
-    for h in range(((memo.farthest - 1) >> coarse) + 1):
-        held += state.ending_tokens[h]
-        count += state.ending[h]
-    h = 0
-    for j in range(memo.spans):
-        _, behind = bounds(state, j)
-        behind = min(behind, memo.farthest)
-        best, ended, out = -1.0, 0.0, 0.0
-        while (h + 1) << coarse <= behind:
-            ahead = ((h + 1) << coarse) - 1
-            now = held + count * ahead
-            if now >= best:
-                best, state.horizon[j] = now, ahead
-                state.stay[j] = now / max(now + out + ended * ahead, 1.0)
-            held -= state.ending_tokens[h]
-            count -= state.ending[h]
-            out += state.ending_tokens[h]
-            ended += state.ending[h]
-            h += 1
-        if h << coarse < behind:
-            now = held + count * (behind - 1)
-            if now >= best:
-                best, state.horizon[j] = now, behind - 1
-                state.stay[j] = now / max(now + out + ended * (behind - 1), 1.0)
-        state.full[j] = best
