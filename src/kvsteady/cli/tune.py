@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -25,11 +25,15 @@ from kvsteady.cli.output import Output
 from kvsteady.cli.run_options import engine_options
 from kvsteady.errors import InputError
 
-if TYPE_CHECKING:
-    from kvsteady.advise import OnEngine, TuningProblem
-    from kvsteady.workload import Workload
-
 OK, FAILED = 0, 1
+
+# What a field of the problem is called here.
+_OPTIONS: Final = {
+    "of_capacity": "--of-capacity",
+    "rate": "--rate",
+    "replay": "--replay",
+    "max_tokens": "--told",
+}
 
 Concern = Literal["cannot-tell", "set-flags", "use-policy", "stuck"]
 
@@ -102,8 +106,9 @@ def tune(
         Exit with 1 on this outcome or one of more concern; the choices are in order.
     """
     # Imported here: kernels and their compiler are not needed to print help or refuse an option.
-    from kvsteady.advise import TuningOutcome
+    from kvsteady.advise import TuningOutcome, TuningProblem
     from kvsteady.advise import tune as run
+    from kvsteady.model import System
     from kvsteady.report import check_destination, render_tuning, save
     from kvsteady.sweep import Store
 
@@ -122,23 +127,30 @@ def tune(
         options=engine_options(option),
     )
     assert on is not None
-    timed = gpu is not None or time == "roofline"
-    when = {"rate": rate, "of_capacity": of_capacity, "replay": replay, "max_tokens": told}
-    problem = _problem(load, memory, on, timed=timed, when=when)
-    store = None if out is None else Store(out)
-    with Bar("Running (an engine's first run on a machine compiles it)", errors) as bar:
-        try:
+    held = memory.capacity(on.engine.block_size, timed=gpu is not None or time == "roofline")
+    try:
+        problem = TuningProblem(
+            System(load, held.kv_tokens, on.engine.block_size),
+            on,
+            rate=rate,
+            of_capacity=of_capacity,
+            replay=replay,
+            max_tokens=told,
+            memory_notes=held.notes,
+        )
+        with Bar("Running (an engine's first run on a machine compiles it)", errors) as bar:
             found = run(
                 problem,
                 seeds=seeds,
                 seed=seed,
                 effort="quick" if quick else "full",
-                store=store,
+                store=None if out is None else Store(out),
                 workers=workers,
                 progress=bar,
             )
-        except InputError as error:
-            raise _by_option(error) from None
+    except InputError as error:
+        field = _OPTIONS.get(error.field or "", error.field)
+        raise InputError(error.problem, field=field, allowed=error.allowed) from None
     if html is not None:
         save(found, html)
     if json:
@@ -151,37 +163,3 @@ def tune(
         return OK
     outcome, limit = TuningOutcome.of_label(found.outcome), TuningOutcome.of_label(fail_on)
     return FAILED if outcome.concern >= limit.concern else OK
-
-
-def _problem(
-    load: Workload,
-    memory: Memory,
-    on: OnEngine,
-    *,
-    timed: bool,
-    when: dict[str, Any],
-) -> TuningProblem:
-    from kvsteady.advise import TuningProblem
-    from kvsteady.model.system import System
-
-    held = memory.capacity(on.engine.block_size, timed=timed)
-    try:
-        return TuningProblem(
-            System(load, held.kv_tokens, on.engine.block_size),
-            on,
-            **when,
-            memory_notes=held.notes,
-        )
-    except InputError as error:
-        raise _by_option(error) from None
-
-
-def _by_option(error: InputError) -> InputError:
-    option = {
-        "of_capacity": "--of-capacity",
-        "rate": "--rate",
-        "replay": "--replay",
-        "max_tokens": "--told",
-    }
-    field = option.get(error.field or "", error.field)
-    return InputError(error.problem, field=field, allowed=error.allowed)

@@ -16,8 +16,7 @@ FEWEST: Final = 100
 
 def rate_of(arrivals: Arrivals) -> float | None:
     """Requests per second of a trace; None where all came at once."""
-    span = float(arrivals.seconds[-1]) if len(arrivals) else 0.0
-    return len(arrivals) / span if span else None
+    return len(arrivals) / arrivals.span if arrivals.span else None
 
 
 def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, rate: float) -> Packed:

@@ -82,9 +82,11 @@ class Runs:
 
     def _stretch(self, seed: int) -> Packed | None:
         """The requests of a seed in a replay; None where they are drawn."""
-        record, rate = self.problem.system.workload.arrivals, self.problem.requests_per_second
-        if not self.problem.replay or record is None or rate is None:
+        if not self.problem.replay:
             return None
+        record, rate = self.problem.system.workload.arrivals, self.problem.requests_per_second
+        assert record is not None
+        assert rate is not None
         place, of = self.seeds.index(seed), len(self.seeds)
         return stretch_of(record, place, of, most=REQUESTS[self.effort], rate=rate)
 
