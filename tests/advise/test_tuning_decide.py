@@ -12,32 +12,17 @@ from kvsteady.advise.tuning.decide import decide, front_runner
 from kvsteady.advise.tuning.record import Measured
 from kvsteady.advise.tuning.runs import Played, measured
 from kvsteady.league.measure import Result
+from league_rows import NUMBERS
 
 FLAG = Change((("watermark", 0.05),))
 TWO_FLAGS = Change((("max_num_seqs", 9), ("watermark", 0.05)))
 STEADY = Change(policy="steady")
 CAP = Change(policy="rate-cap", constants=(("rate", 0.5),))
-NUMBERS = {
-    "outcome": "ran",
-    "iterations": 1,
-    "completions": 1,
-    "completions_per_iteration": 1.0,
-    "of_x": 1.0,
-    "recompute_tax": 0.0,
-    "recomputed_share": 0.0,
-    "evictions_per_completion": 0.0,
-    "itl_p50_ms": 1.0,
-    "itl_p99_ms": 1.0,
-    "ttft_p99_s": None,
-    "goodput": None,
-    "recovered": None,
-    "decoding": 200.0,
-    "kv_usage": 1.0,
-}
+UNTIMED = NUMBERS | {"ttft_p99_s": None, "goodput": None, "recovered": None}
 
 
 def runs(tokens: tuple[float, ...], **more: object) -> tuple[Result, ...]:
-    return tuple(Result(tokens_per_second=each, **(NUMBERS | more)) for each in tokens)
+    return tuple(Result(tokens_per_second=each, **(UNTIMED | more)) for each in tokens)
 
 
 NOW = runs((100.0,) * 5, evictions_per_completion=0.7)

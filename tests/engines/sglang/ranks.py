@@ -8,17 +8,15 @@ do in the model's layers; where one is missing the group's timeout ends the run.
 
 from __future__ import annotations
 
-import json
-import logging
 import random
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from torch import distributed
 
+from engines.processes import TIMEOUT, Notes, broken, meet, part
 from engines.sglang.plugged import Arrival, Driver, Knobs, OverlapDriver, gate, plugged, saturate
 from kvsteady.plugins import ranks
 from kvsteady.plugins.sglang import supported
@@ -31,10 +29,6 @@ MIXED = [
 ]
 BEFORE, AFTER = 101, 150
 CAP = {"policy": "rate-cap:rate=0.8", "budget_ms": "100000"}
-
-
-def broken(*_: Any, **__: Any) -> Any:
-    raise RuntimeError("broken on purpose")
 
 
 def slow(driver: Driver) -> None:
@@ -73,19 +67,12 @@ class Rank:
     """This process: its group, and what it did."""
 
     def __init__(self, rank: int, many: int, folder: Path) -> None:
-        self.rank, self.lines = rank, []
-        distributed.init_process_group(
-            "gloo",
-            init_method=f"file://{folder / 'met'}",
-            rank=rank,
-            world_size=many,
-            timeout=timedelta(seconds=60),
-        )
-        self.many = many
+        self.rank, self.many, self.notes = rank, many, Notes()
+        meet(rank, many, folder)
 
     def driver(self, kind: type[Driver] = Driver) -> Driver:
         """As in an engine of its own: with a new group."""
-        self.group = distributed.new_group(list(range(self.many)), timedelta(seconds=60), "gloo")
+        self.group = distributed.new_group(list(range(self.many)), TIMEOUT, "gloo")
         driver = kind(KNOBS)
         driver.scheduler.tp_size, driver.scheduler.tp_cpu_group = self.many, self.group
         step = driver.step
@@ -128,22 +115,12 @@ class Rank:
             "lead": lead is not None,
             "aside": lead and lead.regulator.why_aside,
             "limited": lead.regulator.ledger.limited if lead else None,
-            "lines": [self.lines.pop(0) for _ in list(self.lines)],
+            "lines": self.notes.taken(),
         }
-
-
-class Notes(logging.Handler):
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self.lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
 
 
 def main(rank: int, many: int, folder: Path) -> None:
     me = Rank(rank, many, folder)
-    logging.getLogger("kvsteady.plugins").addHandler(Notes(me.lines))
     done = {name: me.case(name) for name in CASES}
     done["overlap"] = me.case("blind", OverlapDriver)
     for name, here in {
@@ -153,9 +130,7 @@ def main(rank: int, many: int, folder: Path) -> None:
     }.items():
         done[name] = me.beginning(here)
     done["unknown to one"] = me.beginning(CAP, None if rank == 0 else "0.4.0")
-    distributed.barrier()
-    (folder / f"{rank}.json").write_text(json.dumps(done))
-    distributed.destroy_process_group()
+    part(rank, folder, done)
 
 
 if __name__ == "__main__":

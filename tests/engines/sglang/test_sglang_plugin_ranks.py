@@ -6,10 +6,6 @@ fails where that differs; a rank that waits for one that does not come fails aft
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,38 +18,18 @@ except metadata.PackageNotFoundError:
     message = "SGLang is not installed: tests/engines/requirements/sglang.txt"
     pytest.skip(message, allow_module_level=True)
 
+from engines.processes import results_of
 from engines.sglang.plugged import Driver, OverlapDriver, plugged, saturate
 from engines.sglang.ranks import AFTER, BEFORE, CAP, CASES, FIXED, KNOBS, load
 
 RANKS = 2
-TESTS = Path(__file__).parents[2]
-SOURCE = TESTS.parent / "src"
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each rank did, by case."""
     folder = tmp_path_factory.mktemp("ranks")
-    paths = f"{SOURCE}{os.pathsep}{TESTS}"
-    command = [sys.executable, str(Path(__file__).with_name("ranks.py"))]
-    errors = [(folder / f"{rank}.err").open("w+") for rank in range(RANKS)]
-    processes = [
-        subprocess.Popen(
-            [*command, str(rank), str(RANKS), str(folder)],
-            env=os.environ | {"PYTHONPATH": paths},
-            stderr=errors[rank],
-        )
-        for rank in range(RANKS)
-    ]
-    try:
-        codes = [process.wait(600) for process in processes]
-    finally:
-        for process, file in zip(processes, errors, strict=True):
-            process.kill()
-            process.wait()
-            file.close()
-    assert codes == [0] * RANKS, [Path(file.name).read_text() for file in errors]
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(RANKS)]
+    return results_of(Path(__file__).with_name("ranks.py"), RANKS, folder)
 
 
 def alone(name: str, limited: int = BEFORE + AFTER, kind: type[Driver] = Driver) -> list[str]:

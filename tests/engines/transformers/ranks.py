@@ -9,11 +9,8 @@ gets its requests from rank 0 and schedules by itself. Each step ends with the r
 from __future__ import annotations
 
 import dataclasses
-import json
-import logging
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,6 +20,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from transformers import LlamaForCausalLM
 
 import kvsteady.plugins.transformers as plugin
+from engines.processes import Notes, broken, meet, part
 from engines.transformers import drive
 from engines.transformers.plugged import OURS, UNHURRIED
 from kvsteady.plugins import ranks
@@ -30,10 +28,6 @@ from reference.engines.transformers_cases import measured
 
 CAP = {"policy": "rate-cap:rate=0.9"}
 MANY, BEFORE = 200, 40
-
-
-def broken(*_: Any, **__: Any) -> Any:
-    raise RuntimeError("broken on purpose")
 
 
 def blind(made: Any) -> None:
@@ -82,14 +76,8 @@ class Rank:
     """This process, and what it did."""
 
     def __init__(self, rank: int, many: int, folder: Path) -> None:
-        self.rank, self.many, self.lines = rank, many, []
-        distributed.init_process_group(
-            "gloo",
-            init_method=f"file://{folder / 'met'}",
-            rank=rank,
-            world_size=many,
-            timeout=timedelta(seconds=60),
-        )
+        self.rank, self.many, self.notes = rank, many, Notes()
+        meet(rank, many, folder)
         self.mesh = init_device_mesh("cpu", (many,))
 
     def run(self, name: str, settings: dict[str, Any], happens: Callable[[Any], None]) -> Any:
@@ -107,7 +95,7 @@ class Rank:
             "done": len(made.outputs()),
             "aside": regulator and regulator.why_aside,
             "limited": regulator and regulator.ledger.limited,
-            "lines": [self.lines.pop(0) for _ in list(self.lines)],
+            "lines": self.notes.taken(),
         }
 
     def step(self, made: drive.Engine) -> str | None:
@@ -119,18 +107,8 @@ class Rank:
         return told
 
 
-class Notes(logging.Handler):
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self.lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
 def main(rank: int, many: int, folder: Path) -> None:
     me = Rank(rank, many, folder)
-    logging.getLogger("kvsteady.plugins").addHandler(Notes(me.lines))
     done = {
         name: me.run(name, settings, happens.get(rank, nothing))
         for name, (settings, happens) in CASES.items()
@@ -139,9 +117,7 @@ def main(rank: int, many: int, folder: Path) -> None:
     done["set otherwise"] = me.run("well", CAP | {"patience": 100 + rank}, nothing)
     with mock.patch.object(plugin.scheduler, "VERSIONS", ("5.",) if rank == 0 else ("4.",)):
         done["unknown to one"] = me.run("well", CAP, nothing)
-    distributed.barrier()
-    (folder / f"{rank}.json").write_text(json.dumps(done))
-    distributed.destroy_process_group()
+    part(rank, folder, done)
 
 
 if __name__ == "__main__":

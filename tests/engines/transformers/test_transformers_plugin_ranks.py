@@ -6,10 +6,6 @@ where that differs; a rank that waits for one that does not come fails after a m
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,36 +13,17 @@ import pytest
 pytest.importorskip("transformers")
 pytest.importorskip("torch")
 
+from engines.processes import results_of
 from engines.transformers.ranks import BEFORE, CASES, MANY, begun, nothing
 
 RANKS = 2
-TESTS = Path(__file__).parents[2]
-SOURCE = TESTS.parent / "src"
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """What each rank did, by case."""
     folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, str(Path(__file__).with_name("ranks.py"))]
-    errors = [(folder / f"{rank}.err").open("w+") for rank in range(RANKS)]
-    processes = [
-        subprocess.Popen(
-            [*command, str(rank), str(RANKS), str(folder)],
-            env=os.environ | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{TESTS}"},
-            stderr=errors[rank],
-        )
-        for rank in range(RANKS)
-    ]
-    try:
-        codes = [process.wait(600) for process in processes]
-    finally:
-        for process, file in zip(processes, errors, strict=True):
-            process.kill()
-            process.wait()
-            file.close()
-    assert codes == [0] * RANKS, [Path(file.name).read_text() for file in errors]
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(RANKS)]
+    return results_of(Path(__file__).with_name("ranks.py"), RANKS, folder)
 
 
 def of(both, name):
