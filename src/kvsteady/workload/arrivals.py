@@ -52,7 +52,16 @@ class Arrivals:
     @property
     def rate(self) -> float:
         """Mean arrivals per second; 0 where the span is zero."""
-        return (len(self) - 1) / self.span if self.span > 0 else 0.0
+        return mean_rate(self.seconds)
+
+
+def mean_rate(seconds: FloatArray) -> float:
+    """Arrivals per second of ascending times from 0, shape ``(n,)``; 0 where all are the same.
+
+    Times between them count, and n arrivals have n − 1.
+    """
+    span = float(seconds[-1]) if seconds.size else 0.0
+    return (seconds.size - 1) / span if span > 0 else 0.0
 
 
 def _tokens(values: npt.ArrayLike) -> npt.NDArray[np.int32]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kvsteady.advise.engine_estimate import OnEngine
-from kvsteady.advise.tuning.replay import rate_of
 from kvsteady.errors import InputError
 from kvsteady.league.engines import capacity
 from kvsteady.league.jitter import memory_of
@@ -116,9 +115,10 @@ class TuningProblem:
         return self.of_capacity * capacity(self.engine_name, self.system, self.on.time)
 
     @property
-    def _recorded_rate(self) -> float | None:
+    def _recorded_rate(self) -> float:
+        """Requests per second of the trace; 0 where it has no times, or all the same."""
         record = self.system.workload.arrivals
-        return None if record is None else rate_of(record)
+        return 0.0 if record is None else record.rate
 
     def system_of(self, seed: int) -> System:
         """The system in the run of a seed.

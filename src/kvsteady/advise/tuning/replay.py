@@ -8,15 +8,11 @@ import numpy as np
 
 from kvsteady.advise.tuning.packed import Packed, packed, unpacked
 from kvsteady.errors import InputError
+from kvsteady.simulate.loads.requests import scaled
 from kvsteady.workload.arrivals import Arrivals
 
 # Requests of a stretch, at least: fewer have no 99th percentile.
 FEWEST: Final = 100
-
-
-def rate_of(arrivals: Arrivals) -> float | None:
-    """Requests per second of a trace; None where all came at once."""
-    return len(arrivals) / arrivals.span if arrivals.span else None
 
 
 def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, rate: float) -> Packed:
@@ -41,7 +37,7 @@ def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, rate: floa
     Raises
     ------
     InputError
-        A stretch has fewer than 100 requests.
+        A stretch has fewer than 100 requests, or all of the trace came at once.
     """
     many = len(arrivals) // of
     if many < FEWEST:
@@ -51,9 +47,9 @@ def stretch_of(arrivals: Arrivals, place: int, of: int, *, most: int, rate: floa
             allowed=f"a trace of {FEWEST * of:,} or more, or fewer seeds",
         )
     part = slice(place * many, place * many + min(many, most))
-    seconds = arrivals.seconds[part] - arrivals.seconds[part.start]
-    seconds = seconds * ((rate_of(arrivals) or rate) / rate)
-    return packed(np.stack([seconds, arrivals.prompt[part], arrivals.output[part]]), "<f8")
+    seconds = scaled(arrivals.seconds, rate)[part]
+    rows = [seconds - seconds[0], arrivals.prompt[part], arrivals.output[part]]
+    return packed(np.stack(rows), "<f8")
 
 
 def arrivals_of(stretch: Packed) -> Arrivals:

@@ -12,6 +12,7 @@ from kvsteady.errors import InputError, shown
 from kvsteady.simulate import load as feeds
 from kvsteady.simulate.load import Feed
 from kvsteady.simulate.loads import draws
+from kvsteady.workload.arrivals import mean_rate
 from kvsteady.workload.law import Workload
 from kvsteady.workload.ranges import MAX_OUTPUT, whole_number
 
@@ -139,9 +140,9 @@ def scaled(seconds: FloatArray, rate: float | None) -> FloatArray:
     """Ascending arrival times from 0, stretched evenly to a mean rate in requests per second."""
     if rate is None:
         return seconds
-    if seconds[-1] == 0:
+    own = mean_rate(seconds)
+    if own == 0:
         raise InputError(
             "the recorded requests came all at once", field="rate", allowed="a trace with a span"
         )
-    own = (seconds.size - 1) / float(seconds[-1])
     return seconds * (own / rate)
