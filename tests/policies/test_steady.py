@@ -68,10 +68,11 @@ def test_it_learns_the_law_from_ends_and_cuts():
     assert cells == pytest.approx(expected[::width][: cells.size], abs=0.03)
 
 
-def test_those_who_run_long_do_not_make_outputs_look_long():
-    # Half of the outputs have 10 tokens, half 1,000: of 404 who run at equilibrium 400 are long,
-    # and the window of what is remembered is far shorter than their lives. Each is at risk only for
-    # the tokens that were watched.
+@pytest.mark.parametrize("spread", [1, 9], ids=["two lengths", "eighteen"])
+def test_those_who_run_long_do_not_make_outputs_look_long(spread):
+    # Half of the outputs have 10 tokens, half 1,000, or up to 8 more in turn: of 404 who run at
+    # equilibrium 400 are long, and the window of what is remembered is far shorter than their
+    # lives. Each is at risk only for the tokens that were watched.
     view, state = new_view(4096), Steady().start(Setup(1_000_000))
     facts = view.facts
     facts["block"], facts["blocks"], facts["free"] = 1, 1_000_000, 500_000
@@ -79,24 +80,32 @@ def test_those_who_run_long_do_not_make_outputs_look_long():
     for tick in range(4000):
         facts["iteration"] = facts["ticks"] = tick
         # One of each is admitted every fourth iteration, long ago too.
-        young = [n for n in range(10) if (tick - n) % 4 == 0]
-        old = [n for n in range(1000) if (tick - n) % 4 == 0]
-        rows = [*young, *old]
+        rows, left = [], []
+        for age in range(tick % 4, 1000 + spread, 4):
+            for length in (10, 1000):
+                output = length + (tick - age) // 4 % spread
+                if age < output:
+                    rows.append(age)
+                elif age == output:
+                    left.append(output)
         for i, generated in enumerate(rows):
             view.running[i] = (100, generated, NO_LIMIT, 0, 0, 0)
         facts["running"] = facts["shown_running"] = len(rows)
-        left = [n for n in (10, 1000) if (tick - n) % 4 == 0]
         for i, output in enumerate(left):
             view.gone[i] = (COMPLETED, 100, output, NO_LIMIT)
         facts["shown_gone"] = len(left)
         ask(state, view)
-    assert state.survival[20 // int(state.memo["width"])] == pytest.approx(0.5, abs=0.05)
+    assert state.memo["certain"] == (2 if spread == 1 else 0)
+    # P(output > 10), by the lengths, and P(output > 20), by the cells.
+    cell = 20 // int(state.memo["width"])
+    long = state.remain[1] if spread == 1 else state.survival[cell]
+    assert long == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_fixed_length_is_learned_whatever_max_tokens_says():
     state = taught([(50, 4096)] * 200)
-    assert state.survival[49] > 0.97
-    assert state.survival[50] < 0.02
+    assert state.memo["certain"] == 1
+    assert state.lengths[0]["tokens"] == 50
     assert float(state.memo["life"]) == pytest.approx(50, rel=0.03)
 
 

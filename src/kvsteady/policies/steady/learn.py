@@ -9,7 +9,7 @@ import math
 
 from kvsteady.admission import SHOWN_CONTENT
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.lengths import settle, share_beyond, sums
+from kvsteady.policies.steady.lengths import settle, sums
 from kvsteady.policies.steady.state import CELLS, FARTHEST
 from kvsteady.policies.steady.watch import reach, watch_running
 
@@ -41,7 +41,10 @@ def is_stale(state, view):
 
 @kernel
 def put_together(state, view):
-    """Make the survival function, the mean request and the equilibrium rate."""
+    """Make the law, the mean request and the equilibrium rate.
+
+    The law is the few lengths where outputs end at few, and else the survival function by cell.
+    """
     memo, facts = state.memo, view.facts
     watch_running(state, view)
     memo.fresh, memo.when, memo.filled = 0, facts.iteration, 0
@@ -50,19 +53,17 @@ def put_together(state, view):
             if view.waiting[i].limit <= TELLING:
                 reach(state, view.waiting[i].limit)
     memo.built = memo.width
-    _survive(state)
     settle(state)
-    _limit(state, view)
     _requests(state, view)
     # Memory over the iterations of a mean life, in tokens; a request wastes half a block.
     memo.waste = 0.5 * (facts.block - 1) + 1 - facts.unwritten
     own = memo.prompt - memo.shared + memo.waste
     if memo.certain > 0:
-        for k in range(CELLS + 1):
-            state.survival[k] = share_beyond(state, k * memo.width)
         # No dip is noise that would come back: the plan is for the lengths as they are.
         (life, area), noise = sums(state, own, 1.0 * FARTHEST), 0.0
     else:
+        _survive(state)
+        _limit(state, view)
         life, area, noise = _sums_by_cell(state, own)
     memo.life = life
     memo.peak = own + life

@@ -36,7 +36,7 @@ MEMO = np.dtype(
         ("shared", "f8"),  # of these, held by others as well
         ("cached", "f8"),  # of these, found in the cache by those who wait: they are not computed
         ("peak", "f8"),  # tokens that the mean request holds at its end
-        ("usual", "f8"),  # hazard of ending per token, of all ages
+        ("usual", "f8"),  # hazard of ending per token, of all ages; as `survival`
         ("noise", "f8"),  # standard deviation of memory at equilibrium, in tokens
         ("waste", "f8"),  # tokens that a request holds on average beside prompt and output so far
         # learning it
@@ -96,6 +96,7 @@ class SteadyState(NamedTuple):
     remain: FloatArray  # P(output > the i shortest of them), shape (LENGTHS + 1,)
     share: FloatArray  # P(it ends at length k | it outlived c of them), [c, k]
     settled: FloatArray  # by how much less its variance is then
+    # The law by cell; where lengths are few it is of the last time they were not.
     survival: FloatArray  # P(output > k width) if max_tokens never cut it
     living: FloatArray  # the same with max_tokens
     area: FloatArray  # Σ survival over tokens, up to each cell
