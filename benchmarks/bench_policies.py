@@ -12,6 +12,7 @@ import numpy as np
 
 from kvsteady import Workload
 from kvsteady.admission import COMPLETED, NO_LIMIT, Policy, Setup, View, ask, new_view
+from kvsteady.arrays import IntArray
 from kvsteady.policies import (
     Aimd,
     Greedy,
@@ -40,6 +41,12 @@ POLICIES: tuple[Policy, ...] = (
     LookAhead(),
     Steady(),
 )
+# Outputs of those who end.
+FIXED = np.array([512])
+LEARNED = {
+    "three lengths": np.array([128, 256, 512]),
+    "random": np.minimum(np.random.default_rng(1).geometric(1 / 256, 2 * DECISIONS), 511),
+}
 
 
 def crowded() -> View:
@@ -58,13 +65,15 @@ def crowded() -> View:
     return view
 
 
-def microseconds(policy: Policy) -> float:
-    """Median CPU time of a decision."""
+def microseconds(policy: Policy, outputs: IntArray = FIXED) -> float:
+    """Median CPU time of a decision where requests end at these outputs in turn."""
     load = Workload.fixed(128, 512)
     view, state = crowded(), policy.start(Setup(430_000, 16, workload=load))
     took = []
     for iteration in range(DECISIONS):
         view.facts["iteration"], view.facts["shown_gone"] = iteration, 2
+        ends = 2 * iteration + np.arange(2)
+        view.gone["generated"][:2] = outputs[ends % outputs.size]
         view.facts["ticks"] = iteration
         view.facts["admitted"] += 2
         begun = time.thread_time()
@@ -80,6 +89,10 @@ def main() -> None:
     for policy in POLICIES:
         took = microseconds(policy)
         print(f"{type(policy).__name__:>20} {took:13.1f} {took / peer:12.1f}")
+    # Its cost depends on what it has learned.
+    for name, outputs in LEARNED.items():
+        took = microseconds(Steady(), outputs)
+        print(f"{'Steady, ' + name:>20} {took:13.1f} {took / peer:12.1f}")
 
 
 if __name__ == "__main__":

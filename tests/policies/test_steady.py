@@ -9,7 +9,7 @@ from kvsteady.admission import COMPLETED, NO_LIMIT, Setup, ask, new_view
 from kvsteady.errors import InputError
 from kvsteady.model import System
 from kvsteady.policies import Greedy, MaxActive, Steady
-from kvsteady.policies.steady.state import CELLS
+from kvsteady.policies.steady.state import CELLS, opened
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
@@ -19,7 +19,7 @@ from stepping import UnitTime
 
 
 def taught(ends, *, prompt=100, here=0, kv_tokens=100_000, apart=1000):
-    """A policy's state after completions of ``(output, limit)``, one per decision.
+    """What a policy knows after completions of ``(output, limit)``, one per decision.
 
     Decisions are so many iterations ``apart`` that it saw each of them from the first token;
     ``here`` others run all the time, who are not shown.
@@ -35,7 +35,7 @@ def taught(ends, *, prompt=100, here=0, kv_tokens=100_000, apart=1000):
         view.gone[0] = (COMPLETED, prompt, output, limit)
         facts["shown_gone"] = 1
         ask(state, view)
-    return state
+    return opened(state)
 
 
 def hazard_product(ends, weights, up_to):
@@ -64,7 +64,7 @@ def test_it_learns_the_law_from_ends_and_cuts():
     expected = hazard_product(ends, weights, 150)
     # The prior weighs as two requests; at these ages there are tens.
     width = int(state.memo["width"])
-    cells = state.survival[: 150 // width + 1]
+    cells = state.law["survival"][: 150 // width + 1]
     assert cells == pytest.approx(expected[::width][: cells.size], abs=0.03)
 
 
@@ -95,10 +95,11 @@ def test_those_who_run_long_do_not_make_outputs_look_long(spread):
             view.gone[i] = (COMPLETED, 100, output, NO_LIMIT)
         facts["shown_gone"] = len(left)
         ask(state, view)
+    state = opened(state)
     assert state.memo["certain"] == (2 if spread == 1 else 0)
     # P(output > 10), by the lengths, and P(output > 20), by the cells.
     cell = 20 // int(state.memo["width"])
-    long = state.remain[1] if spread == 1 else state.survival[cell]
+    long = state.law["remain"][1] if spread == 1 else state.law["survival"][cell]
     assert long == pytest.approx(0.5, abs=0.05)
 
 
@@ -111,7 +112,7 @@ def test_a_fixed_length_is_learned_whatever_max_tokens_says():
 
 def test_where_max_tokens_always_cuts_it_is_believed():
     state = taught([(n, n) for n in (20, 40, 80)] * 100)
-    assert state.survival[80] > 0.97  # nobody was seen to end by itself
+    assert state.law["survival"][80] > 0.97  # nobody was seen to end by itself
     assert float(state.memo["life"]) == pytest.approx(140 / 3, rel=0.03)
 
 

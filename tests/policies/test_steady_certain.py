@@ -13,6 +13,7 @@ from kvsteady.league.loads import Told
 from kvsteady.model import System
 from kvsteady.policies import Steady
 from kvsteady.policies.steady.policy import forecast, put_together, set_spans
+from kvsteady.policies.steady.state import opened
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
@@ -22,7 +23,7 @@ from stepping import UnitTime
 
 
 def taught(ends, *, limit=NO_LIMIT, kv_tokens=100_000):
-    """View and state after completions, each watched from its first token on."""
+    """View and state after completions, each watched from its first token on; and what it knows."""
     view, state = new_view(4096), Steady().start(Setup(kv_tokens))
     facts = view.facts
     facts["block"], facts["blocks"], facts["unwritten"] = 1, kv_tokens, 1
@@ -34,18 +35,18 @@ def taught(ends, *, limit=NO_LIMIT, kv_tokens=100_000):
         facts["shown_gone"] = 1
         ask(state, view)
     facts["shown_gone"] = 0
-    return view, state
+    return view, state, opened(state)
 
 
 def test_few_lengths_are_the_law_whatever_max_tokens_says():
-    _, state = taught([20, 50, 90] * 10, limit=4096)
-    assert state.memo["certain"] == 3
+    _, _, known = taught([20, 50, 90] * 10, limit=4096)
+    assert known.memo["certain"] == 3
     # The newest completion weighs 1% more than the one before.
-    assert state.remain[:4] == pytest.approx([1, 2 / 3, 1 / 3, 0], abs=0.01)
-    assert float(state.memo["life"]) == pytest.approx(160 / 3, rel=0.01)
+    assert known.law["remain"][:4] == pytest.approx([1, 2 / 3, 1 / 3, 0], abs=0.01)
+    assert float(known.memo["life"]) == pytest.approx(160 / 3, rel=0.01)
     # A request holds 100 + m tokens at age m; KV of the last token is never written.
     held = [sum(range(100, 100 + n)) for n in (20, 50, 90)]
-    assert float(state.memo["rate"]) == pytest.approx(100_000 / np.mean(held), rel=0.01)
+    assert float(known.memo["rate"]) == pytest.approx(100_000 / np.mean(held), rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -63,54 +64,54 @@ def test_few_lengths_are_the_law_whatever_max_tokens_says():
     ids=["three", "four", "young", "outlived", "nine lengths", "two", "forgotten", "geometric"],
 )
 def test_when_lengths_are_believed(ends, running, certain):
-    view, state = taught(ends)
+    view, state, known = taught(ends)
     view.facts["running"] = view.facts["shown_running"] = 1
     view.running[0] = (100, running, NO_LIMIT, 0, 0, 0)
     view.facts["iteration"] += 1
     view.facts["shown_waiting"] = 1
     view.waiting[0] = (100, 0, NO_LIMIT, 0, 0, 0)
     ask(state, view)
-    assert state.memo["certain"] == certain
+    assert known.memo["certain"] == certain
 
 
 def test_lengths_below_max_tokens_of_others_are_not_the_law():
     # Ten more are cut at 30: what is longer is not seen of them.
-    view, state = taught([50] * 100)
+    view, state, known = taught([50] * 100)
     for _ in range(10):
         view.facts["iteration"] += 100
         view.facts["ticks"] += 100
         view.gone[0] = (COMPLETED, 100, 30, 30)
         view.facts["shown_gone"] = 1
         ask(state, view)
-    assert state.memo["certain"] == 0
+    assert known.memo["certain"] == 0
 
 
 def test_lengths_that_somebody_lived_beyond_to_max_tokens_are_not_the_law():
-    view, state = taught([16] * 100)
+    view, state, known = taught([16] * 100)
     view.facts["iteration"] += 5000
     view.facts["ticks"] += 5000
     view.gone[0], view.facts["shown_gone"] = (COMPLETED, 100, 3000, 3000), 1
     ask(state, view)
-    assert state.memo["certain"] == 0
+    assert known.memo["certain"] == 0
 
 
 def test_wider_cells_are_summed_over_before_anybody_is_admitted():
     # Cells of one token hold outputs of up to 512; somebody came to 600, beyond all the others.
-    view, state = taught(list(range(1, 400)))
-    assert state.memo["width"] == 1
+    view, state, known = taught(list(range(1, 400)))
+    assert known.memo["width"] == 1
     facts = view.facts
     facts["iteration"] += 1
     facts["ticks"] += 1
     facts["shown_gone"], view.gone[0] = 1, (EVICTED, 100, 600, NO_LIMIT)
     ask(state, view)
-    assert state.memo["width"] == 2
+    assert known.memo["width"] == 2
     # The first 400 tokens, in 200 cells now, are the lives of nearly all.
-    assert state.load[200] > 0.8 * state.load[-1]
+    assert known.law["load"][200] > 0.8 * known.law["load"][-1]
 
 
 def test_a_completion_at_another_length_is_known_before_anybody_is_admitted():
     # All ended at 512. Of 400 young ones one ends at 20: the others may still live to 512.
-    view, state = taught([512] * 100)
+    view, state, known = taught([512] * 100)
     facts = view.facts
     facts["shown_waiting"], view.waiting[0] = 1, (100, 0, NO_LIMIT, 0, 0, 0)
     facts["running"] = facts["shown_running"] = 400
@@ -122,18 +123,19 @@ def test_a_completion_at_another_length_is_known_before_anybody_is_admitted():
         if age == 18:
             facts["shown_gone"], view.gone[0] = 1, (COMPLETED, 100, 20, NO_LIMIT)
         ask(state, view)
-    assert list(state.lengths["tokens"][: state.memo["certain"]]) == [20, 512]
-    assert state.memo["farthest"] == 512
+    assert list(known.lengths["tokens"][: known.memo["certain"]]) == [20, 512]
+    assert known.memo["farthest"] == 512
     # Of those watched up to their 18th token nobody was expected to end: one completion is no
     # surprise, and the hundred are kept, each counting a 150th less than the one after it.
-    assert state.memo["surprise"] == pytest.approx(1, abs=0.01)
+    assert known.memo["surprise"] == pytest.approx(1, abs=0.01)
     kept = sum((1 + 1 / 150) ** -k for k in range(1, 101))
-    assert state.remain[1] == pytest.approx(kept / (kept + 1), abs=0.001)
+    assert known.law["remain"][1] == pytest.approx(kept / (kept + 1), abs=0.001)
 
 
 def test_outputs_of_one_token_that_nobody_watched_leave_the_forecast_a_number():
     # Where prefill has its own iterations, their only token comes without a tick.
     view, state = new_view(4096), Steady().start(Setup(20_000))
+    known = opened(state)
     facts = view.facts
     facts["block"], facts["blocks"], facts["unwritten"] = 1, 20_000, 1
     facts["running"] = facts["shown_running"] = 3
@@ -144,13 +146,13 @@ def test_outputs_of_one_token_that_nobody_watched_leave_the_forecast_a_number():
         facts["iteration"] += 1
         facts["shown_gone"], view.gone[0] = 1, (COMPLETED, 100, 1, 16_384)
         ask(state, view)
-        assert np.isfinite(state.mean).all()
-        assert state.fresh[: state.memo["spans"]].min() >= 0
+        assert np.isfinite(known.ahead["mean"]).all()
+        assert known.ahead["fresh"][: known.memo["spans"]].min() >= 0
 
 
 def test_the_forecast_is_exact_in_the_fullest_iteration_of_each_span():
     lengths = [20, 300, 700]
-    view, state = taught(lengths * 60, kv_tokens=1_000_000)
+    view, _, known = taught(lengths * 60, kv_tokens=1_000_000)
     facts, draw = view.facts, np.random.default_rng(1)
     rows = []
     for i in range(300):
@@ -162,12 +164,12 @@ def test_the_forecast_is_exact_in_the_fullest_iteration_of_each_span():
         rows.append((prompt, generated, limit))
     facts["running"] = facts["shown_running"] = len(rows)
     facts["ticks"] += 1
-    put_together(state, view)
-    set_spans(state, view)
-    forecast(state, view)
-    assert state.memo["certain"] == 3
+    put_together(known, view)
+    set_spans(known, view)
+    forecast(known, view)
+    assert known.memo["certain"] == 3
 
-    ahead, shares = np.arange(700), -np.diff(state.remain[:4])  # as learned: tested above
+    ahead, shares = np.arange(700), -np.diff(known.law["remain"][:4])  # as learned: tested above
     mean, variance, full = np.zeros((3, 700))
     for prompt, generated, limit in rows:
         # In h iterations it has h more tokens if it lives; of the newest no KV is written.
@@ -179,19 +181,19 @@ def test_the_forecast_is_exact_in_the_fullest_iteration_of_each_span():
         mean += held * alive
         variance += held**2 * alive * (1 - alive)
         full += held * (generated + ahead < min(limit, 700))
-    shift = int(state.memo["shift"])
+    shift = int(known.memo["shift"])
     edges = [0, 1]
     while edges[-1] < 1 << shift:
         edges.append(2 * edges[-1])
     edges += range(edges[-1] + (1 << shift), 700 + (1 << shift), 1 << shift)
-    spans = list(pairwise(edges))[: state.memo["spans"]]
+    spans = list(pairwise(edges))[: known.memo["spans"]]
     assert spans[-1][1] >= 700
     for j, (first, behind) in enumerate(spans):
-        assert state.mean[j] == pytest.approx(mean[first:behind].max(), rel=1e-9)
-        assert state.full[j] == pytest.approx(full[first:behind].max(), rel=1e-9)
+        assert known.ahead["mean"][j] == pytest.approx(mean[first:behind].max(), rel=1e-9)
+        assert known.ahead["full"][j] == pytest.approx(full[first:behind].max(), rel=1e-9)
         # Who ends in the span before its fullest iteration still counts in the variance.
         most = variance[max(first - 1, 0) : behind]
-        assert 0.9 * most.min() <= state.variance[j] <= 1.1 * most.max() + 1e-6
+        assert 0.9 * most.min() <= known.ahead["variance"][j] <= 1.1 * most.max() + 1e-6
 
 
 def lives(load, policy, kv_tokens, *, count, life, block_size=16, best=None, told=None):

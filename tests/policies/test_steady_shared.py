@@ -9,6 +9,7 @@ from kvsteady.admission import COMPLETED, NO_LIMIT, Setup, ask, new_view
 from kvsteady.league.engines import engine_of
 from kvsteady.league.loads import KEY_TOKENS, SystemPrompt
 from kvsteady.policies import Steady
+from kvsteady.policies.steady.state import opened
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
@@ -17,7 +18,7 @@ from stepping import UnitTime
 
 
 def sharing(kv_tokens, common, rows, waits, *, ended=()):
-    """A policy's state, shown requests of (own prompt, generated, limit) behind a common prefix.
+    """What a policy knows, shown requests of (own prompt, generated, limit) behind a common prefix.
 
     Blocks have one token. The KV of the token that each is given next is not in memory yet. One
     ``waits``, with an own prompt and a limit. Before, requests of ``ended`` outputs, which were
@@ -38,7 +39,7 @@ def sharing(kv_tokens, common, rows, waits, *, ended=()):
         facts["shown_gone"] = 1 if output else 0
         view.gone[0] = (COMPLETED, common + rows[0][0], output, output)
         ask(state, view)
-    return state
+    return opened(state)
 
 
 def test_what_they_hold_in_common_is_there_once():
@@ -46,10 +47,10 @@ def test_what_they_hold_in_common_is_there_once():
     assert float(state.memo["common"]) == 32
     # In the coming iteration each holds its prompt and all that it has; all the others do in the
     # next one, when the third has ended; and in their 20th the first alone.
-    assert state.full[0] == 32 + 13 + 16 + 19
-    assert state.full[1] == 32 + 14 + 17
-    last = [j for j in range(int(state.memo["spans"])) if state.horizon[j] == 19]
-    assert [state.full[j] for j in last] == [32 + 32]
+    assert state.ahead["full"][0] == 32 + 13 + 16 + 19
+    assert state.ahead["full"][1] == 32 + 14 + 17
+    last = [j for j in range(int(state.memo["spans"])) if state.ahead["horizon"][j] == 19]
+    assert [state.ahead["full"][j] for j in last] == [32 + 32]
 
 
 def test_the_rate_is_that_of_the_memory_which_is_left():

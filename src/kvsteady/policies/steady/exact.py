@@ -18,17 +18,17 @@ from kvsteady.policies.steady.spans import span_of
 @kernel
 def clear(state):
     """Forget the last forecast."""
-    memo = state.memo
+    memo, ahead = state.memo, state.ahead
     for h in range(((memo.farthest - 1) >> memo.coarse) + 2):
-        state.leaving[h] = state.leaving_tokens[h] = 0.0
+        ahead.leaving[h] = ahead.leaving_tokens[h] = 0.0
     for j in range(memo.spans):
-        state.spread[0, j] = state.spread[1, j] = state.spread[2, j] = 0.0
+        ahead.spread[0, j] = ahead.spread[1, j] = ahead.spread[2, j] = 0.0
 
 
 @kernel
 def spread_out(state, row, held):
     """Put a request down where it may end: a part at each length before it."""
-    memo = state.memo
+    memo, ahead = state.memo, state.ahead
     longest = memo.certain - 1
     c = 0
     while c < longest and state.lengths[c].tokens <= row.generated:
@@ -38,36 +38,36 @@ def spread_out(state, row, held):
         end = min(state.lengths[k].tokens, row.limit)
         last = min(max(end - row.generated, 1) + memo.late, memo.farthest) - 1
         bucket = last >> memo.coarse
-        part, settled = state.share[c, k], state.settled[c, k]
+        part, settled = state.law.share[c, k], state.law.settled[c, k]
         final = k == longest or row.limit <= end
         if final:  # whoever would end later is cut there
             part, settled = left, left * (1.0 - left)
         left -= part
-        state.leaving[bucket] += part
-        state.leaving_tokens[bucket] += part * held
+        ahead.leaving[bucket] += part
+        ahead.leaving_tokens[bucket] += part * held
         if settled != 0.0:
             j = span_of(state, last)
-            state.spread[0, j] += settled
-            state.spread[1, j] += settled * held
-            state.spread[2, j] += settled * held * held
+            ahead.spread[0, j] += settled
+            ahead.spread[1, j] += settled * held
+            ahead.spread[2, j] += settled * held * held
         if final:
-            state.ending[bucket] += 1.0
-            state.ending_tokens[bucket] += held
+            ahead.ending[bucket] += 1.0
+            ahead.ending_tokens[bucket] += held
             return
 
 
 @kernel
 def gather(state, common):
     """Fill ``horizon``, ``mean``, ``variance`` and ``full``; ``common`` KV tokens stay for good."""
-    memo = state.memo
-    peaks(state, state.ending, state.ending_tokens, state.full)
-    peaks(state, state.leaving, state.leaving_tokens, state.mean)
+    memo, ahead = state.memo, state.ahead
+    peaks(state, ahead.ending, ahead.ending_tokens, ahead.full)
+    peaks(state, ahead.leaving, ahead.leaving_tokens, ahead.mean)
     zeroth = first = second = 0.0
     for j in range(memo.spans - 1, -1, -1):
-        zeroth += state.spread[0, j]
-        first += state.spread[1, j]
-        second += state.spread[2, j]
-        h = 1.0 * state.horizon[j]
-        state.variance[j] = max(second + 2.0 * h * first + h * h * zeroth, 0.0)
-        state.mean[j] += common
-        state.full[j] += common
+        zeroth += ahead.spread[0, j]
+        first += ahead.spread[1, j]
+        second += ahead.spread[2, j]
+        h = 1.0 * ahead.horizon[j]
+        ahead.variance[j] = max(second + 2.0 * h * first + h * h * zeroth, 0.0)
+        ahead.mean[j] += common
+        ahead.full[j] += common

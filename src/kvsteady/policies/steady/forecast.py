@@ -21,11 +21,11 @@ from kvsteady.policies.steady.state import AGES
 @kernel
 def forecast(state, view):
     """Fill ``horizon``, ``mean``, ``variance`` and ``full``, of those who run, in tokens."""
-    memo, facts = state.memo, view.facts
-    tokens, many, squares = state.tokens, state.many, state.squares
+    memo, facts, ahead = state.memo, view.facts, state.ahead
+    tokens, many, squares = ahead.tokens, ahead.many, ahead.squares
     last_bucket = (memo.farthest - 1) >> memo.coarse
     for h in range(last_bucket + 2):
-        state.ending_tokens[h] = state.ending[h] = 0.0
+        ahead.ending_tokens[h] = ahead.ending[h] = 0.0
     if memo.certain > 0:
         clear(state)
     else:
@@ -46,8 +46,8 @@ def forecast(state, view):
             continue
         last = left_of(state, row) - 1
         bucket = last >> memo.coarse
-        state.ending_tokens[bucket] += held
-        state.ending[bucket] += 1.0
+        ahead.ending_tokens[bucket] += held
+        ahead.ending[bucket] += 1.0
         a = row.generated >> memo.young
         top = max(top, a)
         j = span_of(state, last)
@@ -60,10 +60,10 @@ def forecast(state, view):
     if memo.certain > 0:
         gather(state, common)
         return
-    peaks(state, state.ending, state.ending_tokens, state.full)
+    peaks(state, ahead.ending, ahead.ending_tokens, ahead.full)
     for j in range(memo.spans):
-        state.mean[j] = state.variance[j] = 0.0
-        state.full[j] += common
+        ahead.mean[j] = ahead.variance[j] = 0.0
+        ahead.full[j] += common
     for a in range(top + 1):
         held = count = square = 0.0
         for j in range(memo.spans - 1, -1, -1):
@@ -71,11 +71,11 @@ def forecast(state, view):
             square += squares[a, j]
             count += many[a, j]
             if count > 0.0:
-                chance, ahead = state.chance[a, j], 1.0 * state.horizon[j]
-                state.mean[j] += (held + count * ahead) * chance
-                # Σ (held + ahead)² of those who may be there.
-                apart = square + ahead * (2.0 * held + count * ahead)
-                state.variance[j] += apart * chance * (1.0 - chance)
+                chance, h = ahead.chance[a, j], 1.0 * ahead.horizon[j]
+                ahead.mean[j] += (held + count * h) * chance
+                # Σ (held + h)² of those who may be there.
+                apart = square + h * (2.0 * held + count * h)
+                ahead.variance[j] += apart * chance * (1.0 - chance)
     for j in range(memo.spans):
-        state.mean[j] = state.mean[j] * state.stay[j] + common
-        state.variance[j] *= state.stay[j]
+        ahead.mean[j] = ahead.mean[j] * ahead.stay[j] + common
+        ahead.variance[j] *= ahead.stay[j]

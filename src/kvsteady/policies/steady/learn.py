@@ -75,20 +75,20 @@ def put_together(state, view):
 @kernel
 def _sums_by_cell(state, own):
     """The same as `sums`, from the cells, with max_tokens; fills ``load``."""
-    width = state.memo.width
+    law, width = state.law, state.memo.width
     area = life = noise = 0.0
     for k in range(CELLS):
-        fall = state.living[k] - state.living[k + 1]
-        alive = width * state.living[k] - 0.5 * (width - 1) * fall
+        fall = law.living[k] - law.living[k + 1]
+        alive = width * law.living[k] - 0.5 * (width - 1) * fall
         each = own + k * width + 0.5 * (width - 1)
-        state.load[k] = area
+        law.load[k] = area
         area += alive * each
         life += alive
         # What max_tokens will cut is known of each request, and no noise; nor is what a belief or
         # the width of a cell makes of lengths that are certain.
-        lost = max(1.0 - state.survival[k] - _DOUBT, 0.0)
+        lost = max(1.0 - law.survival[k] - _DOUBT, 0.0)
         noise += max(alive - _DOUBT_LATE * width, 0.0) * each * each * lost
-    state.load[CELLS] = state.load[CELLS + 1] = area
+    law.load[CELLS] = law.load[CELLS + 1] = area
     return life, area, noise
 
 
@@ -98,38 +98,39 @@ def _survive(state):
 
     It is Kaplan and Meier's estimator (1958) where everybody was watched from the first token.
     """
-    memo, survival = state.memo, state.survival
+    memo, law = state.memo, state.law
+    survival = law.survival
     unit, width = memo.weight, memo.width
     all_ended = all_seen = 0.0
     for k in range(1, CELLS + 1):
-        all_ended += state.ended[k]
-        all_seen += state.seen[k]
+        all_ended += law.ended[k]
+        all_seen += law.seen[k]
     # Who ends with the token that its prefill gives was watched for none.
     memo.usual = min(all_ended / max(all_seen, unit), 1.0)
     usual = width * memo.usual
     survival[0] = 1.0
     for k in range(1, CELLS + 1):
-        ended = state.ended[k] + _BELIEF * unit * usual
+        ended = law.ended[k] + _BELIEF * unit * usual
         survival[k] = survival[k - 1] * (
-            1.0 - min(ended / (state.seen[k] / width + _BELIEF * unit), 1.0)
+            1.0 - min(ended / (law.seen[k] / width + _BELIEF * unit), 1.0)
         )
     survival[CELLS + 1] = 0.0
-    state.area[0] = 0.0
+    law.area[0] = 0.0
     for k in range(CELLS):
         fall = survival[k] - survival[k + 1]
-        state.area[k + 1] = state.area[k] + width * survival[k] - 0.5 * (width - 1) * fall
-    state.area[CELLS + 1] = state.area[CELLS]
+        law.area[k + 1] = law.area[k] + width * survival[k] - 0.5 * (width - 1) * fall
+    law.area[CELLS + 1] = law.area[CELLS]
 
 
 @kernel
 def _limit(state, view):
     """Cut the survival function where requests come to their max_tokens."""
-    memo, facts = state.memo, view.facts
+    memo, facts, law = state.memo, view.facts, state.law
     width, unit = memo.width, memo.weight
     # `steps` is free: `watch_running` has emptied it.
-    limits = state.steps
+    limits = law.steps
     for k in range(CELLS + 2):
-        limits[k] = state.limits[k]
+        limits[k] = law.limits[k]
     if memo.mass < ENOUGH:  # those who wait say more than the few who completed
         for i in range(facts.shown_waiting):
             limits[min(view.waiting[i].limit // width, CELLS + 1)] += unit
@@ -142,10 +143,10 @@ def _limit(state, view):
     for k in range(CELLS + 1):
         beyond -= limits[k]
         share = min(max(beyond / total, 0.0), 1.0) if total > 0.0 else 1.0
-        state.living[k] = state.survival[k] * share
-    state.living[CELLS] = 0.0
-    if state.living[0] <= 0.0:  # every limit is shorter than a cell
-        state.living[0] = 1.0
+        law.living[k] = law.survival[k] * share
+    law.living[CELLS] = 0.0
+    if law.living[0] <= 0.0:  # every limit is shorter than a cell
+        law.living[0] = 1.0
     for k in range(CELLS + 2):
         limits[k] = 0.0
 

@@ -108,7 +108,7 @@ def rescale_lengths(state, by):
 @kernel
 def settle(state):
     """Decide whether the lengths are the law, and what share outlives each."""
-    memo, kept, remain = state.memo, state.lengths, state.remain
+    memo, kept, remain = state.memo, state.lengths, state.law.remain
     memo.certain = memo.news = 0
     many = memo.lengths
     if many == 0 or memo.others >= _FAINT * memo.weight:
@@ -120,7 +120,7 @@ def settle(state):
         return
     cut = 0.0  # by max_tokens, before the longest
     for k in range(min(kept[many - 1].tokens // memo.width, CELLS + 1)):
-        cut += state.limits[k]
+        cut += state.law.limits[k]
     if cut >= _FAINT * memo.weight:
         return
     memo.certain = many
@@ -134,8 +134,8 @@ def settle(state):
         here = 1.0
         for k in range(c, many):
             beyond = remain[k + 1] / remain[c] if remain[c] > 0.0 else 0.0
-            state.share[c, k] = here - beyond
-            state.settled[c, k] = here * (1.0 - here) - beyond * (1.0 - beyond)
+            state.law.share[c, k] = here - beyond
+            state.law.settled[c, k] = here * (1.0 - here) - beyond * (1.0 - beyond)
             here = beyond
 
 
@@ -151,7 +151,7 @@ def share_beyond(state, tokens):
     i = 0
     while i < state.memo.certain and state.lengths[i].tokens <= tokens:
         i += 1
-    return state.remain[i]
+    return state.law.remain[i]
 
 
 @kernel
@@ -164,7 +164,7 @@ def sums(state, own, tokens):
         until = min(1.0 * state.lengths[i].tokens, tokens)
         if until <= before:
             break
-        alive = state.remain[i]
+        alive = state.law.remain[i]
         life += alive * (until - before)
         # Σ (own + m) over ages m.
         area += alive * (until - before) * (own + 0.5 * (before + until - 1.0))

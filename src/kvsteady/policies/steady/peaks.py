@@ -17,7 +17,7 @@ def peaks(state, count_at, tokens_at, peak):
     ``stay`` is the share of ``peak`` in what they and those who end before it in the span would
     hold.
     """
-    memo = state.memo
+    memo, ahead = state.memo, state.ahead
     coarse = memo.coarse
     held = count = 0.0
     for h in range(((memo.farthest - 1) >> coarse) + 1):
@@ -29,11 +29,11 @@ def peaks(state, count_at, tokens_at, peak):
         behind = min(behind, memo.farthest)
         best, ended, out = -1.0, 0.0, 0.0
         while (h + 1) << coarse <= behind:
-            ahead = ((h + 1) << coarse) - 1
-            now = held + count * ahead
+            end = ((h + 1) << coarse) - 1
+            now = held + count * end
             if now >= best:
-                best, state.horizon[j] = now, ahead
-                state.stay[j] = now / max(now + out + ended * ahead, 1.0)
+                best, ahead.horizon[j] = now, end
+                ahead.stay[j] = now / max(now + out + ended * end, 1.0)
             held -= tokens_at[h]
             count -= count_at[h]
             out += tokens_at[h]
@@ -42,6 +42,6 @@ def peaks(state, count_at, tokens_at, peak):
         if h << coarse < behind:
             now = held + count * (behind - 1)
             if now >= best:
-                best, state.horizon[j] = now, behind - 1
-                state.stay[j] = now / max(now + out + ended * (behind - 1), 1.0)
+                best, ahead.horizon[j] = now, behind - 1
+                ahead.stay[j] = now / max(now + out + ended * (behind - 1), 1.0)
         peak[j] = best

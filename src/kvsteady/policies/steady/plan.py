@@ -20,31 +20,33 @@ from kvsteady.policies.steady.spans import alive_after, asked_for, bounds, left_
 @kernel
 def lay_out(state):
     """Fill ``one`` and ``upto`` with w(h) and W(h)."""
-    memo = state.memo
+    memo, ahead = state.memo, state.ahead
     own = memo.prompt - memo.shared + memo.waste
     for j in range(memo.spans):
-        ahead = state.horizon[j]
-        tokens = 1.0 * max(ahead - memo.late, 0)
-        living, state.upto[j] = asked_for(state, own, tokens)
-        state.one[j] = living * (own + ahead)
+        h = ahead.horizon[j]
+        tokens = 1.0 * max(h - memo.late, 0)
+        living, ahead.upto[j] = asked_for(state, own, tokens)
+        ahead.one[j] = living * (own + h)
 
 
 @kernel
 def sustainable(state, memory, most, due):
     """Largest rate up to ``most`` that fits for good, with ``due`` admissions made now."""
+    ahead = state.ahead
     rate = most
     for j in range(state.memo.spans):
-        room = memory - state.mean[j] - due * state.one[j]
-        if room < rate * state.upto[j]:
-            rate = room / max(state.upto[j], 1e-9)
+        room = memory - ahead.mean[j] - due * ahead.one[j]
+        if room < rate * ahead.upto[j]:
+            rate = room / max(ahead.upto[j], 1e-9)
     return max(rate, 0.0)
 
 
 @kernel
 def has_slack(state, memory, rate, due):
     """Whether ``due`` admissions now and ``rate`` from now on fit."""
+    ahead = state.ahead
     for j in range(state.memo.spans):
-        if state.mean[j] + due * state.one[j] + rate * state.upto[j] > memory:
+        if ahead.mean[j] + due * ahead.one[j] + rate * ahead.upto[j] > memory:
             return False
     return True
 
@@ -56,7 +58,7 @@ def fits_safely(state, view, row):
     The forecast is ``risk`` standard deviations above the mean, or what is held if nobody ends
     early, whichever is less.
     """
-    memo, facts = state.memo, view.facts
+    memo, facts, ahead = state.memo, view.facts, state.ahead
     memory = facts.blocks * facts.block
     held = row.prompt + row.generated - row.shared + memo.waste
     left = min(left_of(state, row), memo.farthest)
@@ -68,16 +70,16 @@ def fits_safely(state, view, row):
     for turn in range(2):
         for j in range(last + 1):
             _, behind = bounds(state, j)
-            chance = state.fresh[j]
+            chance = ahead.fresh[j]
             if row.generated > 0:
                 chance = min(alive_after(state, row.generated + older(state, j)) / now, 1.0)
             # At the end of the span, or its own: nowhere in it is there more.
             each = held + min(behind, left) - 1
-            mean = state.mean[j] + each * chance
-            variance = state.variance[j] + each * each * chance * (1.0 - chance)
+            mean = ahead.mean[j] + each * chance
+            variance = ahead.variance[j] + each * each * chance * (1.0 - chance)
             if turn == 1:
-                state.mean[j], state.variance[j] = mean, variance
-                state.full[j] += each
-            elif min(mean + state.risk * math.sqrt(variance), state.full[j] + each) > memory:
+                ahead.mean[j], ahead.variance[j] = mean, variance
+                ahead.full[j] += each
+            elif min(mean + state.risk * math.sqrt(variance), ahead.full[j] + each) > memory:
                 return False
     return True

@@ -30,7 +30,7 @@ from kvsteady.policies.steady.learn import is_stale, put_together
 from kvsteady.policies.steady.lengths import is_outlived
 from kvsteady.policies.steady.plan import fits_safely, has_slack, lay_out, sustainable
 from kvsteady.policies.steady.spans import set_spans
-from kvsteady.policies.steady.state import SteadyState, new_state
+from kvsteady.policies.steady.state import Opened, SteadyState, new_state
 from kvsteady.policies.steady.watch import listen
 
 # How much faster than x* dips are refilled, and by how many standard deviations of memory the plan
@@ -80,6 +80,14 @@ class Steady:
 
 @decide_of(SteadyState)
 def _decide(state: SteadyState, view: Any) -> Any:
+    # As `opened`, which no kernel can call: none returns records.
+    known = Opened(state.memo[0], state.law[0], state.ahead[0], state.lengths, state.risk)
+    return _admit(known, view)
+
+
+@kernel
+def _admit(state: Any, view: Any) -> Any:
+    """How many of the queue's head get in now."""
     memo, facts = state.memo, view.facts
     listen(state, view)
     if is_stale(state, view):

@@ -98,8 +98,8 @@ def alive_after(state, tokens):
         return share_beyond(state, tokens)
     beyond = tokens - CELLS * state.memo.width
     if beyond > 0.0:  # where nobody was seen, ends are believed to be as elsewhere
-        return state.survival[CELLS] * (1.0 - state.memo.usual) ** beyond
-    return between(state, state.survival, tokens)
+        return state.law.survival[CELLS] * (1.0 - state.memo.usual) ** beyond
+    return between(state, state.law.survival, tokens)
 
 
 @kernel
@@ -108,7 +108,7 @@ def asked_for(state, own, tokens):
     if state.memo.certain > 0:
         _, load = sums(state, own, tokens)
         return share_beyond(state, tokens), load
-    return between(state, state.living, tokens), between(state, state.load, tokens)
+    return between(state, state.law.living, tokens), between(state, state.law.load, tokens)
 
 
 @kernel
@@ -125,12 +125,13 @@ def between(state, values, tokens):
 @kernel
 def _lived(state, tokens):
     """Σ P(output > n) over n below ``tokens``."""
+    law = state.law
     beyond = tokens - CELLS * state.memo.width
     if beyond > 0.0:
         usual = state.memo.usual
         lived = (1.0 - (1.0 - usual) ** beyond) / usual if usual > 0.0 else beyond
-        return state.area[CELLS] + lived * state.survival[CELLS]
-    return between(state, state.area, tokens)
+        return law.area[CELLS] + lived * law.survival[CELLS]
+    return between(state, law.area, tokens)
 
 
 @kernel
@@ -139,7 +140,7 @@ def _set_chances(state):
     memo = state.memo
     for j in range(memo.spans):
         more = older(state, j)
-        state.fresh[j] = alive_after(state, more)
+        state.ahead.fresh[j] = alive_after(state, more)
         if memo.certain > 0:
             continue
         for a in range(AGES):
@@ -149,4 +150,4 @@ def _set_chances(state):
                 low, high = 1.0 * (a << memo.young), 1.0 * ((a + 1) << memo.young)
                 now = _lived(state, high) - _lived(state, low)
                 then = _lived(state, high + more) - _lived(state, low + more)
-            state.chance[a, j] = min(then / max(now, 1e-12), 1.0)
+            state.ahead.chance[a, j] = min(then / max(now, 1e-12), 1.0)

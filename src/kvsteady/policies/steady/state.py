@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kvsteady.arrays import FloatArray, IntArray
-
 # Cells of the learned law; each stands for `MEMO.width` output tokens.
 CELLS = 512
 # Age bins, and spans of the time ahead, of a forecast.
@@ -82,88 +80,94 @@ LENGTH = np.dtype(
 )
 
 
-class SteadyState(NamedTuple):
-    """Arrays of one run; a cell k ≥ 1 holds outputs of ((k − 1) width, k width] tokens."""
+LAW = np.dtype(
+    [
+        # By cell; a cell k ≥ 1 holds outputs of ((k − 1) width, k width] tokens.
+        ("ended", "f8", CELLS + 2),  # completions before max_tokens
+        ("seen", "f8", CELLS + 2),  # tokens watched as they came
+        ("lately", "f8", CELLS + 2),  # `ended` since the law was last put together
+        ("recent", "f8", CELLS + 2),  # `seen` likewise
+        ("steps", "f8", CELLS + 2),  # what `recent` has to grow by from a cell on
+        ("limits", "f8", CELLS + 2),  # requests by whole cells of max_tokens; the last: none met
+        # The law; where lengths are few it is of the last time they were not.
+        ("survival", "f8", CELLS + 2),  # P(output > k width) if max_tokens never cut it
+        ("living", "f8", CELLS + 2),  # the same with max_tokens
+        ("area", "f8", CELLS + 2),  # Σ survival over tokens, up to each cell
+        ("load", "f8", CELLS + 2),  # W: memory of admissions at rate 1
+        # The law where lengths are few.
+        ("remain", "f8", LENGTHS + 1),  # P(output > the i shortest of them)
+        ("share", "f8", (LENGTHS, LENGTHS)),  # P(it ends at length k | it outlived c of them)
+        ("settled", "f8", (LENGTHS, LENGTHS)),  # by how much less its variance is then
+    ]
+)
+"""What was seen of output lengths, and the law made of it."""
 
-    memo: Any  # a MEMO record
-    ended: FloatArray  # completions before max_tokens, by cell; shape (CELLS + 2,), as all of these
-    seen: FloatArray  # tokens watched as they came, by cell
-    lately: FloatArray  # the same as `ended` and `seen`, since the law was last put together
-    recent: FloatArray
-    steps: FloatArray  # what `recent` has to grow by from a cell on
-    limits: FloatArray  # requests by whole cells of their max_tokens; the last: no limit met
+AHEAD = np.dtype(
+    [
+        # By span.
+        ("horizon", "i8", SPANS),  # the iteration that is looked at
+        ("mean", "f8", SPANS),  # forecast memory
+        ("variance", "f8", SPANS),
+        ("full", "f8", SPANS),  # memory if all lived as long as they may
+        ("stay", "f8", SPANS),  # share of memory not of those who end before the iteration
+        ("one", "f8", SPANS),  # w(h) of the mean request
+        ("upto", "f8", SPANS),  # W(h)
+        ("chance", "f8", (AGES, SPANS)),  # P(alive in the middle of a span), by age bin
+        ("fresh", "f8", SPANS),  # the same of a new request
+        # Those who run, by their last iteration.
+        ("ending", "f8", FINE + 2),  # requests
+        ("ending_tokens", "f8", FINE + 2),  # KV tokens of theirs
+        ("leaving", "f8", FINE + 2),  # where lengths are few: by the parts expected to end then
+        ("leaving_tokens", "f8", FINE + 2),
+        # By last span.
+        ("spread", "f8", (3, SPANS + 1)),  # where lengths are few: Σ `settled` times 1, KV, KV²
+        ("tokens", "f8", (AGES, SPANS + 1)),  # KV tokens by age bin
+        ("squares", "f8", (AGES, SPANS + 1)),  # Σ of their squares
+        ("many", "f8", (AGES, SPANS + 1)),  # requests likewise
+    ]
+)
+"""The forecast, and what admissions would add."""
+
+
+class SteadyState(NamedTuple):
+    """What is kept of one run.
+
+    A call from Python pays for each array that it hands over, and several times that for a record:
+    so there are few, and records come in arrays of one.
+    """
+
+    memo: Any  # MEMO, shape (1,), as the next two
+    law: Any  # LAW
+    ahead: Any  # AHEAD
     lengths: Any  # LENGTH records, shortest first, shape (LENGTHS,)
-    remain: FloatArray  # P(output > the i shortest of them), shape (LENGTHS + 1,)
-    share: FloatArray  # P(it ends at length k | it outlived c of them), [c, k]
-    settled: FloatArray  # by how much less its variance is then
-    # The law by cell; where lengths are few it is of the last time they were not.
-    survival: FloatArray  # P(output > k width) if max_tokens never cut it
-    living: FloatArray  # the same with max_tokens
-    area: FloatArray  # Σ survival over tokens, up to each cell
-    load: FloatArray  # W: memory of admissions at rate 1, by cell
-    horizon: IntArray  # iteration of each span that is looked at, shape (SPANS,)
-    chance: FloatArray  # P(alive in the middle of a span), shape (AGES, SPANS)
-    fresh: FloatArray  # the same of a new request
-    ending: FloatArray  # requests by their last iteration, shape (FINE + 2,)
-    ending_tokens: FloatArray  # KV tokens of theirs
-    leaving: FloatArray  # where lengths are few: the same two, by the parts expected to end then
-    leaving_tokens: FloatArray
-    spread: FloatArray  # Σ of `settled` times 1, KV, KV², by last span; shape (3, SPANS + 1)
-    stay: FloatArray  # share of memory not of those who end in a span before its iteration
-    tokens: FloatArray  # KV tokens by age bin and last span alive
-    squares: FloatArray  # Σ of their squares
-    many: FloatArray  # requests likewise
-    mean: FloatArray  # forecast memory, by span
-    variance: FloatArray
-    full: FloatArray  # memory if all lived as long as they may
-    one: FloatArray  # w(h) of the mean request, by span
-    upto: FloatArray  # W(h)
     risk: float  # standard deviations kept free
+
+
+class Opened(NamedTuple):
+    """The same as kernels use it: the records themselves."""
+
+    memo: Any
+    law: Any
+    ahead: Any
+    lengths: Any
+    risk: float
+
+
+def opened(state: SteadyState) -> Opened:
+    """Look into a state from Python; what is seen changes with it."""
+    return Opened(state.memo[0], state.law[0], state.ahead[0], state.lengths, state.risk)
 
 
 def new_state(risk: float) -> SteadyState:
     """Nothing learned yet."""
-    memo = np.zeros(1, dtype=MEMO)[0]
-    memo["weight"], memo["width"], memo["when"] = 1.0, 1, -1
-
-    def by_cell() -> FloatArray:
-        return np.zeros(CELLS + 2)
-
-    def by_span() -> FloatArray:
-        return np.zeros(SPANS)
-
-    return SteadyState(
-        memo=memo,
-        ended=by_cell(),
-        seen=by_cell(),
-        lately=by_cell(),
-        recent=by_cell(),
-        steps=by_cell(),
-        limits=by_cell(),
+    state = SteadyState(
+        memo=np.zeros(1, dtype=MEMO),
+        law=np.zeros(1, dtype=LAW),
+        ahead=np.zeros(1, dtype=AHEAD),
         lengths=np.zeros(LENGTHS, dtype=LENGTH),
-        remain=np.zeros(LENGTHS + 1),
-        share=np.zeros((LENGTHS, LENGTHS)),
-        settled=np.zeros((LENGTHS, LENGTHS)),
-        survival=np.ones(CELLS + 2),
-        living=np.ones(CELLS + 2),
-        area=by_cell(),
-        load=by_cell(),
-        horizon=np.zeros(SPANS, dtype=np.int64),
-        chance=np.ones((AGES, SPANS)),
-        fresh=np.ones(SPANS),
-        ending=np.zeros(FINE + 2),
-        ending_tokens=np.zeros(FINE + 2),
-        leaving=np.zeros(FINE + 2),
-        leaving_tokens=np.zeros(FINE + 2),
-        spread=np.zeros((3, SPANS + 1)),
-        stay=by_span(),
-        tokens=np.zeros((AGES, SPANS + 1)),
-        squares=np.zeros((AGES, SPANS + 1)),
-        many=np.zeros((AGES, SPANS + 1)),
-        mean=by_span(),
-        variance=by_span(),
-        full=by_span(),
-        one=by_span(),
-        upto=by_span(),
         risk=risk,
     )
+    state.memo["weight"], state.memo["width"], state.memo["when"] = 1.0, 1, -1
+    state.law["survival"] = state.law["living"] = 1.0
+    state.ahead["chance"] = state.ahead["fresh"] = 1.0
+    return state

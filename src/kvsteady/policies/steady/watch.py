@@ -57,12 +57,12 @@ def listen(state, view):
         memo.mass = memo.mass / forget + 1.0
         memo.fresh += 1
         if ended:
-            state.lately[-(-gone.generated // memo.width)] += memo.weight
+            state.law.lately[-(-gone.generated // memo.width)] += memo.weight
             note_end(state, gone.generated)
             memo.came += 1.0
         else:
             note_cut(state, gone.generated)
-        state.limits[min(gone.limit // memo.width, CELLS + 1)] += memo.weight
+        state.law.limits[min(gone.limit // memo.width, CELLS + 1)] += memo.weight
 
 
 @kernel
@@ -74,15 +74,15 @@ def _forget(facts):
 @kernel
 def _rescale(state):
     """Make weights small again."""
-    memo = state.memo
+    memo, law = state.memo, state.law
     if memo.weight > _LARGE:
         for k in range(CELLS + 2):
-            state.ended[k] /= memo.weight
-            state.seen[k] /= memo.weight
-            state.lately[k] /= memo.weight
-            state.recent[k] /= memo.weight
-            state.steps[k] /= memo.weight
-            state.limits[k] /= memo.weight
+            law.ended[k] /= memo.weight
+            law.seen[k] /= memo.weight
+            law.lately[k] /= memo.weight
+            law.recent[k] /= memo.weight
+            law.steps[k] /= memo.weight
+            law.limits[k] /= memo.weight
         rescale_lengths(state, 1.0 / memo.weight)
         memo.weight = 1.0
 
@@ -114,29 +114,30 @@ def _watch(state, until, ticks):
 
     Whole cells in between are put down at their two ends, for `_fill_in`.
     """
-    memo = state.memo
+    memo, law = state.memo, state.law
     width, since = memo.width, max(until - ticks, 0)
     if until <= since:
         return
     note_watched(state, since, until)
     first, last = since // width + 1, -(-until // width)
     if first == last:
-        state.recent[first] += memo.weight * (until - since)
+        law.recent[first] += memo.weight * (until - since)
         return
-    state.recent[first] += memo.weight * (first * width - since)
-    state.recent[last] += memo.weight * (until - (last - 1) * width)
-    state.steps[first + 1] += memo.weight * width
-    state.steps[last] -= memo.weight * width
+    law.recent[first] += memo.weight * (first * width - since)
+    law.recent[last] += memo.weight * (until - (last - 1) * width)
+    law.steps[first + 1] += memo.weight * width
+    law.steps[last] -= memo.weight * width
 
 
 @kernel
 def _fill_in(state):
     """Put down the whole cells that `_watch` left out."""
+    law = state.law
     level = 0.0
     for k in range(CELLS + 2):
-        level += state.steps[k]
-        state.recent[k] += level
-        state.steps[k] = 0.0
+        level += law.steps[k]
+        law.recent[k] += level
+        law.steps[k] = 0.0
 
 
 @kernel
@@ -146,15 +147,15 @@ def _take_in(state):
     The completions that came, less those that the law expected of the tokens watched, are a
     martingale if the law holds; its variance is about the number expected.
     """
-    memo = state.memo
+    memo, law = state.memo, state.law
     expected = 0.0
     if memo.certain > 0:
         expected = expected_ends(state)
     else:
         for k in range(1, CELLS + 1):
-            if state.recent[k] > 0.0 and state.survival[k - 1] > 0.0:
-                hazard = 1.0 - state.survival[k] / state.survival[k - 1]
-                expected += state.recent[k] / memo.width * hazard
+            if law.recent[k] > 0.0 and law.survival[k - 1] > 0.0:
+                hazard = 1.0 - law.survival[k] / law.survival[k - 1]
+                expected += law.recent[k] / memo.width * hazard
     expected /= memo.weight
     memo.surprise = memo.surprise * _RECALL + memo.came - expected
     memo.doubt = memo.doubt * _RECALL + expected
@@ -165,31 +166,31 @@ def _take_in(state):
         keep = _LEFT
     take_in_lengths(state, keep)
     for k in range(CELLS + 2):
-        state.ended[k] = keep * state.ended[k] + state.lately[k]
-        state.seen[k] = keep * state.seen[k] + state.recent[k]
-        state.recent[k] = state.lately[k] = 0.0
+        law.ended[k] = keep * law.ended[k] + law.lately[k]
+        law.seen[k] = keep * law.seen[k] + law.recent[k]
+        law.recent[k] = law.lately[k] = 0.0
 
 
 @kernel
 def reach(state, tokens):
     """Make cells wide enough for an output of so many tokens."""
-    memo = state.memo
+    memo, law = state.memo, state.law
     if tokens <= CELLS * memo.width:
         return
     _fill_in(state)
     half = CELLS // 2
     while tokens > CELLS * memo.width:
         memo.width *= 2
-        state.limits[0] += state.limits[1]
+        law.limits[0] += law.limits[1]
         for k in range(1, half + 1):
             a, b = 2 * k - 1, 2 * k
-            state.ended[k] = state.ended[a] + state.ended[b]
-            state.seen[k] = state.seen[a] + state.seen[b]
-            state.lately[k] = state.lately[a] + state.lately[b]
-            state.recent[k] = state.recent[a] + state.recent[b]
-            state.survival[k] = state.survival[b]
-            state.limits[k] = state.limits[b] + (state.limits[b + 1] if k < half else 0.0)
+            law.ended[k] = law.ended[a] + law.ended[b]
+            law.seen[k] = law.seen[a] + law.seen[b]
+            law.lately[k] = law.lately[a] + law.lately[b]
+            law.recent[k] = law.recent[a] + law.recent[b]
+            law.survival[k] = law.survival[b]
+            law.limits[k] = law.limits[b] + (law.limits[b + 1] if k < half else 0.0)
         for k in range(half + 1, CELLS + 1):
-            state.ended[k] = state.seen[k] = state.lately[k] = state.recent[k] = 0.0
-            state.survival[k] = state.survival[half]
-            state.limits[k] = 0.0
+            law.ended[k] = law.seen[k] = law.lately[k] = law.recent[k] = 0.0
+            law.survival[k] = law.survival[half]
+            law.limits[k] = 0.0
