@@ -6,6 +6,7 @@ from cyclopts import App, Parameter
 
 from kvsteady import __version__
 from kvsteady.cli.check import check
+from kvsteady.cli.ending import OK
 from kvsteady.cli.fit import fit
 from kvsteady.cli.league import league
 from kvsteady.cli.report import report
@@ -13,8 +14,6 @@ from kvsteady.cli.reproduce import reproduce
 from kvsteady.cli.simulate import simulate
 from kvsteady.cli.tiers import tiers
 from kvsteady.cli.tune import tune
-
-OK = 0
 
 app = App(
     name="kvsteady",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,11 +9,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.ending import exit_code, show, written
 from kvsteady.cli.engine_to_try import engine_to_try
 from kvsteady.cli.options import ENGINE, MEMORY, OUTPUT, Memory, Traffic
-from kvsteady.cli.output import Output
-
-OK, FAILED = 0, 1
 
 Concern = Literal["noisy", "undecided", "unstable-slow", "unstable-mild", "metastable", "unstable"]
 
@@ -85,13 +82,5 @@ def check(
         )
     if html is not None:
         save(analysis, html)
-    if json:
-        sys.stdout.write(analysis.to_json().decode() + "\n")
-    else:
-        render_terminal(analysis, Output())
-        if html is not None:
-            errors.print(f"Report written to {html}", highlight=False, markup=False)
-    if fail_on is None:
-        return OK
-    found, limit = Verdict.of_label(analysis.verdict), Verdict.of_label(fail_on)
-    return FAILED if found.concern >= limit.concern else OK
+    show(analysis, render_terminal, json=json, errors=errors, note=written(html))
+    return exit_code(analysis.verdict, fail_on, Verdict.of_label)

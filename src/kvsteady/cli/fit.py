@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from kvsteady.cli.output import Output
+from kvsteady.cli.ending import OK, show, write_file
 from kvsteady.errors import InputError
-from kvsteady.files import write_whole
 
 
 def fit(
@@ -76,18 +74,8 @@ def fit(
         kv_tokens=AMPLE if kv_tokens is None else kv_tokens,
     )
     if save is not None:
-        _write(save, save_fitted(found.fitted))
+        write_file(save, save_fitted(found.fitted))
     if html is not None:
-        _write(html, render_fit_html(found).encode())
-    if json:
-        sys.stdout.write(found.to_json().decode() + "\n")
-    else:
-        render_fit(found, Output())
-    return 0
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_whole(path, data)
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be written", file=path) from None
+        write_file(html, render_fit_html(found).encode())
+    show(found, render_fit, json=json)
+    return OK

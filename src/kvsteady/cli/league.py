@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.ending import OK, show
 from kvsteady.cli.options import Computers
-from kvsteady.cli.output import Output
 
-OK = 0
 _REPORTS = ("league.json", "league.html")
 
 
@@ -72,9 +70,5 @@ def league(
     for name in _REPORTS if html else _REPORTS[:1]:
         save(found, out / name)
     store.write_parquet(Task(TASK), out / "matches.parquet")
-    if json:
-        sys.stdout.write(found.to_json().decode() + "\n")
-    else:
-        render_league(found, Output())
-        errors.print(f"Written to {out}", highlight=False, markup=False)
+    show(found, render_league, json=json, errors=errors, note=f"Written to {out}")
     return OK

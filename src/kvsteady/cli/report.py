@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kvsteady.cli.ending import OK
 from kvsteady.cli.output import Output
 from kvsteady.errors import InputError
-
-OK = 0
 
 
 def report(analysis: Path, /, *, html: Path | None = None) -> int:

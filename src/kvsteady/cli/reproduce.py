@@ -10,10 +10,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
-from kvsteady.cli.output import Output
+from kvsteady.cli.ending import FAILED, OK, show, written
 from kvsteady.errors import InputError
 
-OK, FAILED = 0, 1
 _REPORTS = ("report.json", "report.html")
 
 
@@ -65,9 +64,6 @@ def reproduce(
         found = measure(folder, only=only or (), progress=bar)
     for name in _REPORTS:
         save(found, folder / name)
-    if json:
-        sys.stdout.write(found.to_json().decode() + "\n")
-    else:
-        render_reproduction(found, Output())
-        errors.print(f"Report written to {folder / 'report.html'}", highlight=False, markup=False)
+    note = written(folder / "report.html")
+    show(found, render_reproduction, json=json, errors=errors, note=note)
     return FAILED if found.count(Outcome.NOT_REPRODUCED) else OK

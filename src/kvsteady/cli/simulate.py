@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -11,18 +10,15 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.ending import exit_code, show, write_file, written
 from kvsteady.cli.options import ENGINE, LOAD, OUTPUT, Memory, Traffic
-from kvsteady.cli.output import Output
 from kvsteady.cli.run_options import scenario_of
 from kvsteady.cli.waiting import Waiting
 from kvsteady.errors import InputError
-from kvsteady.files import write_whole
 
 if TYPE_CHECKING:
-    from kvsteady.simulate.results.simulation import Simulation
     from kvsteady.simulate.scenario import Scenario
 
-OK, FAILED = 0, 1
 _COMPILING = "Preparing: the first run of an engine on a machine compiles it"
 _NOT_OF_THE_RUN = frozenset(
     {
@@ -154,8 +150,10 @@ def simulate(
     given = dict(locals())
     # Imported here: kernels and their compiler are not needed to print help or refuse an option.
     from kvsteady.report.save import check_destination
+    from kvsteady.report.simulation import render_simulation
     from kvsteady.simulate.results.chrome import ChromeTrace
     from kvsteady.simulate.results.objectives import Objectives
+    from kvsteady.simulate.results.outcome import Outcome
     from kvsteady.simulate.simulate import simulate as run
 
     # What describes the run, by the names of the parameters: a run file stands for all of it.
@@ -181,28 +179,11 @@ def simulate(
     if html is not None:
         from kvsteady.report.simulation_html import render_simulation_html
 
-        _write(html, render_simulation_html(result).encode())
+        write_file(html, render_simulation_html(result).encode())
     if chrome_trace is not None and drawn is not None:
-        _write(chrome_trace, drawn.to_json())
-    return _show(result, json=json, html=html, errors=errors, fail_on=fail_on)
-
-
-def _show(
-    result: Simulation, *, json: bool, html: Path | None, errors: Console, fail_on: Concern | None
-) -> int:
-    from kvsteady.report.simulation import render_simulation
-    from kvsteady.simulate.results.outcome import Outcome
-
-    if json:
-        sys.stdout.write(result.to_json().decode() + "\n")
-    else:
-        render_simulation(result, Output())
-        if html is not None:
-            errors.print(f"Report written to {html}", highlight=False, markup=False)
-    if fail_on is None:
-        return OK
-    found, limit = Outcome.of_label(result.outcome), Outcome.of_label(fail_on)
-    return FAILED if found.concern >= limit.concern else OK
+        write_file(chrome_trace, drawn.to_json())
+    show(result, render_simulation, json=json, errors=errors, note=written(html))
+    return exit_code(result.outcome, fail_on, Outcome.of_label)
 
 
 def _from_file(run_file: Path, flags: dict[str, Any], seed: int | None, bar: Bar) -> Scenario:
@@ -228,10 +209,3 @@ def _check_place(path: Path, check: Any) -> None:
         check(path)
     elif not path.parent.is_dir() or path.is_dir():
         raise InputError("its folder does not exist, or it is one", file=path)
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_whole(path, data)
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be written", file=path) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,10 +9,9 @@ from cyclopts import Group, Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.ending import OK, show, write_file
 from kvsteady.cli.options import OUTPUT, TRAFFIC, Traffic
-from kvsteady.cli.output import Output
 from kvsteady.errors import InputError, shown
-from kvsteady.files import write_whole
 
 _tolerance = Group("What may change", sort_key=1)
 
@@ -92,14 +90,10 @@ def tiers(
             seed=seed,
             progress=bar,
         )
-    written = report.to_json().decode() + "\n"
     if out is not None:
-        _write(out, written)
-    if json:
-        sys.stdout.write(written)
-    else:
-        render_tiers(report, Output())
-    return 0
+        write_file(out, report.to_json() + b"\n")
+    show(report, render_tiers, json=json)
+    return OK
 
 
 def parse_tolerance(text: str) -> float | int:
@@ -122,11 +116,3 @@ def _parse_lengths(text: str) -> list[int]:
         raise InputError(
             f"{shown(text)} are no lengths", field="--compare", allowed="lengths as in 101,239,503"
         ) from None
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        reason = error.strerror or "cannot be written"
-        raise InputError(reason, file=path) from None

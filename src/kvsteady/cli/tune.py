@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -10,6 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from kvsteady.cli.bar import Bar
+from kvsteady.cli.ending import exit_code, show, written
 from kvsteady.cli.engine_to_try import engine_to_try
 from kvsteady.cli.options import (
     ENGINE,
@@ -21,11 +21,8 @@ from kvsteady.cli.options import (
     Memory,
     Traffic,
 )
-from kvsteady.cli.output import Output
 from kvsteady.cli.run_options import engine_options
 from kvsteady.errors import InputError
-
-OK, FAILED = 0, 1
 
 # What a field of the problem is called here.
 _OPTIONS: Final = {
@@ -153,13 +150,5 @@ def tune(
         raise InputError(error.problem, field=field, allowed=error.allowed) from None
     if html is not None:
         save(found, html)
-    if json:
-        sys.stdout.write(found.to_json().decode() + "\n")
-    else:
-        render_tuning(found, Output())
-        if html is not None:
-            errors.print(f"Report written to {html}", highlight=False, markup=False)
-    if fail_on is None:
-        return OK
-    outcome, limit = TuningOutcome.of_label(found.outcome), TuningOutcome.of_label(fail_on)
-    return FAILED if outcome.concern >= limit.concern else OK
+    show(found, render_tuning, json=json, errors=errors, note=written(html))
+    return exit_code(found.outcome, fail_on, TuningOutcome.of_label)
