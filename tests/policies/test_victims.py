@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from kvsteady.admission import Victim, victim_of
 from kvsteady.errors import InputError
-from kvsteady.league.engines import RegulatedSglang
 from kvsteady.model import Eviction, System, iterate
 from kvsteady.policies import Greedy, WithVictims, policy_of
 from kvsteady.simulate.engines.paper import Paper
+from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
 from kvsteady.simulate.engines.trtllm import TensorRtLlm
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated, Sessions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
@@ -11,7 +10,7 @@ import numpy as np
 from kvsteady.model.system import System
 from kvsteady.simulate.engine import Engine
 from kvsteady.simulate.engines.sglang import Sglang
-from kvsteady.simulate.engines.sglang_schedule import Habits
+from kvsteady.simulate.engines.sglang_regulated import without_reservation
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.times import IterationTime, fitted_time
 from kvsteady.simulate.times.form import iteration_seconds
@@ -20,23 +19,6 @@ from kvsteady.theory.caps import rate_caps
 EngineName: TypeAlias = Literal["vllm", "sglang"]
 ENGINES: Final[tuple[EngineName, ...]] = ("vllm", "sglang")
 TIME: Final = "llama-3.1-8b_h100"
-
-
-@dataclass(frozen=True)
-class RegulatedSglang(Sglang):
-    """SGLang without its reservation for running requests, which a policy replaces.
-
-    As with ``SGLANG_MIN_NEW_TOKEN_RATIO_FACTOR=0`` and ``SGLANG_NEW_TOKEN_RATIO_DECAY_STEPS=1``:
-    the ratio is 0, and what a retraction measures is forgotten one decode later. With its options
-    alone it would stay there for good. A newcomer's own max_tokens remain reserved in the pass
-    that admits it.
-    """
-
-    def habits(self) -> Habits:
-        """The options, with a ratio that falls to 0 at once."""
-        given = super().habits()
-        given.memo["ratio"] = 0.0
-        return given._replace(init=0.0, least=0.0, decay=1.0)
 
 
 def engine_of(
@@ -50,13 +32,6 @@ def engine_of(
         return Vllm(block_size=block_size, enable_prefix_caching=cached, async_scheduling=False)
     stock = Sglang(disable_radix_cache=not cached)
     return without_reservation(stock) if regulated else stock
-
-
-def without_reservation(engine: Engine) -> Engine:
-    """The engine as a policy wants it: SGLang's reservation would stand in its way."""
-    if not isinstance(engine, Sglang):
-        return engine
-    return RegulatedSglang(**{field.name: getattr(engine, field.name) for field in fields(engine)})
 
 
 @cache

@@ -1,6 +1,6 @@
 """A policy decides alike in SGLang's real scheduler and in the simulated one, step by step.
 
-The simulated engine is the league's `RegulatedSglang`, which has no reservation either.
+The simulated engine is `RegulatedSglang`, which has no reservation either.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from importlib import metadata
 
 import pytest
 
-from kvsteady.league.engines import RegulatedSglang
 from kvsteady.policies.named import policy_of
+from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
 from kvsteady.simulate.machine import Machine
 from reference.engines.sglang import Arrival, Knobs
 from sglang_cases import case, decided, kernel_decided, played

@@ -14,11 +14,11 @@ from kvsteady.advise.tuning.packed import Packed, packed, unpacked
 from kvsteady.advise.tuning.problem import TuningProblem
 from kvsteady.advise.tuning.replay import arrivals_of
 from kvsteady.arrays import frozen_floats
-from kvsteady.league.engines import without_reservation
 from kvsteady.league.measure import Result, measure, warm_up_of
 from kvsteady.model.system import Eviction, System
 from kvsteady.policies import NAMED
 from kvsteady.simulate.engines.options import made_engine
+from kvsteady.simulate.engines.sglang_regulated import without_reservation
 from kvsteady.simulate.load import Load
 from kvsteady.simulate.loads.open_loop import Poisson
 from kvsteady.simulate.loads.recorded import Recorded
