@@ -28,7 +28,7 @@ NUMBERS: Final = {
 
 
 def made(
-    entrant: str, role: str, *tokens: float, seeds: tuple[int, ...] = (), **more: float
+    entrant: str, role: str, *tokens: float, seeds: tuple[int, ...] = (), **more: float | str | None
 ) -> Row:
     """A row of a workload: tokens per second by seed, all other numbers alike."""
     numbers = NUMBERS | more

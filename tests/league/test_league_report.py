@@ -76,6 +76,17 @@ def league() -> League:
                 bar=0.99,
                 standing="noise",
             ),
+            Verdict(
+                workload="open-95",
+                engine="vllm",
+                what="of x* after the burst",
+                measured=None,
+                half=0.0,
+                sense=">=",
+                bar=0.97,
+                standing="unjudged",
+                reason="the queue was empty",
+            ),
         ),
     )
 
@@ -98,12 +109,16 @@ def test_the_terminal_has_ours_first_the_oracle_last_and_only_numbers_that_exist
     # Two values, 1,000 and 1,100: half their distance times t(1) = 12.706, over the mean.
     assert "1,050±635" in azure
     assert "within the noise: tokens/s over the best tuned baseline's (rate-cap) 0.943" in azure
-    assert "Not played: 3 of the matches" in " ".join(text.split())
+    assert "not judged: of x* after the burst (at least 0.970; the queue was empty)" in opened
+    words = " ".join(text.split())
+    assert "2 bars for steady: 0 hold, 1 within the noise, 0 missed, 1 not judged." in words
+    assert "Not played: 3 of the matches" in words
 
 
 def test_the_page_carries_the_same_and_the_data(league) -> None:
     page = render_league_html(league)
     assert "within the noise" in page
+    assert '<span class="badge calm">not judged</span> of x* after the burst (' in page
     assert "1,050±635" in page
     (data,) = re.findall(r'<script type="application/json" id="analysis">(.*?)</script>', page)
     assert msgspec.json.decode(data, type=League) == league

@@ -89,8 +89,47 @@ def test_a_missed_bar_says_what_is_proved() -> None:
     assert "nobody" not in sentence(reached)
 
 
-def test_open_loops_are_judged_against_greedy_and_bursts_by_recovery() -> None:
+def test_open_loops_are_judged_against_greedy_and_bursts_by_recovery_too() -> None:
     greedy = made("greedy", "baseline", 1.0)
     slow = made("steady", "ours", 1.0, ttft_p99_s=1.1)
     assert standings("open-95", slow, greedy) == ["missed", "holds"]
-    assert standings("burst", made("steady", "ours", 1.0, recovered=0.9)) == ["missed", "holds"]
+    assert standings("burst", slow, greedy) == ["holds", "holds", "missed", "holds"]
+    shaky = made("steady", "ours", 1.0, recovered=0.9, itl_p99_ms=1.2)
+    assert standings("burst", shaky, greedy) == ["missed", "holds", "holds", "missed"]
+    assert [verdict.what for verdict in judge(CONTESTS["burst"], [shaky, greedy])] == [
+        "of x* after the burst",
+        "recompute tax",
+        "p99 TTFT over greedy's",
+        "p99 ITL over greedy's",
+    ]
+
+
+def test_a_number_that_does_not_exist_leaves_its_bar_unjudged_and_says_why() -> None:
+    greedy = made("greedy", "baseline", 1.0, 1.0)
+    served = made("steady", "ours", 1.0, 1.0, recovered=None)
+    first, *others = judge(CONTESTS["burst"], [served, greedy])
+    assert (first.standing, first.measured) == ("unjudged", None)
+    assert [verdict.standing for verdict in others] == ["holds"] * 3
+    assert sentence(first) == (
+        "of x* after the burst (at least 0.970; the queue was empty before three maximal service "
+        "times had passed)"
+    )
+    # Where one of two seeds has it, that one is judged, and the other is named.
+    one, two = served.results
+    some = (one, msgspec.structs.replace(two, recovered=0.98))
+    first, *_ = judge(CONTESTS["burst"], [msgspec.structs.replace(served, results=some), greedy])
+    assert (first.standing, first.measured) == ("holds", 0.98)
+    assert "1 of 2 seeds: the queue was empty" in sentence(first)
+    stuck = made("steady", "ours", 1.0, recovered=None, outcome="livelocked")
+    assert "the engine livelocked" in sentence(judge(CONTESTS["burst"], [stuck, greedy])[0])
+    # Of greedy too.
+    nobody = made("greedy", "baseline", 1.0, 1.0, ttft_p99_s=None)
+    ttft, itl = judge(CONTESTS["open-95"], [served, nobody])
+    assert (ttft.standing, itl.standing) == ("unjudged", "holds")
+    assert "one of the two has no such number" in sentence(ttft)
+
+
+def test_what_was_not_played_has_no_bar() -> None:
+    greedy, unplayed = made("greedy", "baseline", 1.0), made("steady", "ours", 1.0)
+    unplayed = msgspec.structs.replace(unplayed, results=(), seeds=())
+    assert judge(CONTESTS["burst"], [unplayed, greedy]) == []

@@ -35,7 +35,8 @@ def league(
     Parameters
     ----------
     quick
-        Three workloads, two policies, one engine, one seed: under a minute.
+        Three workloads, two policies, one engine, one seed: seconds, but a minute of
+        computing or more the first time, which compiles.
     only
         Workloads to play; all if not given.
     engine

@@ -61,11 +61,15 @@ def play(match: Match) -> Result:
     InputError
         A workload or an entrant that the league does not have.
     """
-    return _Run(match, CONTESTS[match.workload]).result()
+    return Run(match, CONTESTS[match.workload]).result()
 
 
 @dataclass
-class _Run:
+class Run:
+    """A match under way; after `result` the rows of all requests that were measured are in ``left``
+    (one array per batch, prompts less what all share).
+    """
+
     match: Match
     contest: Contest
 

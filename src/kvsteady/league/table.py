@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from kvsteady.league.engines import EngineName
 from kvsteady.league.entrants import Constants
 from kvsteady.league.measure import Result
 from kvsteady.saved import Record, Saved, read_saved
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+Standing: TypeAlias = Literal["holds", "noise", "missed", "unjudged"]
 
 
 class Row(Record, frozen=True, kw_only=True):
@@ -49,18 +51,21 @@ class Verdict(Record, frozen=True, kw_only=True):
     """One bar for our policy: what was measured, its 95% interval (``± half``), and the bar.
 
     ``sense`` says on which side of the bar it must lie. ``noise``: it misses the bar by less than
-    the interval. ``bound``: what nobody betters without evictions, where that is proved.
+    the interval. ``unjudged``: no seed has the number, and ``measured`` is null. ``reason``: why
+    not, also where only some seeds lack it. ``bound``: what nobody betters without evictions, where
+    that is proved.
     """
 
     workload: str
     engine: EngineName
     what: str
-    measured: float
+    measured: float | None
     half: float
     sense: Literal[">=", "<="]
     bar: float
-    standing: Literal["holds", "noise", "missed"]
+    standing: Standing
     bound: float | None = None
+    reason: str = ""
 
 
 class League(Saved, frozen=True, kw_only=True):

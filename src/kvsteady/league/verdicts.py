@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 from kvsteady.league.interval import interval
 from kvsteady.league.measure import Result
-from kvsteady.league.table import Row, Verdict
+from kvsteady.league.table import Row, Standing, Verdict
 from kvsteady.league.workloads import Contest
 from kvsteady.model.system import System
 from kvsteady.theory.caps import rate_caps
@@ -27,8 +27,9 @@ def judge(contest: Contest, rows: Sequence[Row], fronts: Sequence[Row] = ()) -> 
     Saturated: at least 0.99 of the tokens per second of the best tuned baseline; a recompute tax
     of at most 1% and 0.97 x* where 100 run at once and tails are not heavy, else no baseline
     completes more at no more tax (bar 0.995), with its best constants or those of ``fronts``.
-    Open loops: p99 TTFT and p99 ITL over greedy's. After the burst: 0.97 x*, and the tax. All over
-    seeds, and what compares, seed by seed.
+    Open loops: p99 TTFT and p99 ITL over greedy's. With a burst those too, and after it 0.97 x* and
+    the tax. All over seeds, and what compares, seed by seed. A number that does not exist leaves
+    its bar unjudged, and said so.
     """
     ours = next((row for row in rows if row.role == "ours"), None)
     if ours is None:
@@ -40,7 +41,7 @@ def judge(contest: Contest, rows: Sequence[Row], fronts: Sequence[Row] = ()) -> 
     elif contest.kind == "open":
         found = _open(ours, baselines)
     elif contest.kind == "burst":
-        found = iter([_at_least(ours, "recovered", _OF_X, "of x* after the burst"), _taxed(ours)])
+        found = chain(_burst(ours), _open(ours, baselines))
     else:
         found = _saturated(contest, ours, baselines, fronts)
     return [verdict for verdict in found if verdict is not None]
@@ -73,17 +74,18 @@ def _saturated(
         yield _front(ours, [*baselines, *fronts])
     else:
         yield _taxed(ours)
-        yield _at_least(ours, "of_x", _OF_X, "completions per iteration over x*")
+        what = "completions per iteration over x*"
+        yield _verdict(ours, what, _own(ours, "of_x"), ">=", _OF_X)
 
 
 def _small(contest: Contest, ours: Row) -> Iterator[Verdict | None]:
     # The last token is never written: vLLM holds one token less than x* counts at every age.
     (prompt,), (output,) = contest.law().prompt, contest.law().output
     held = System(Workload.fixed(int(prompt) - 1, int(output)), contest.kv_tokens)
-    rates = ours.values("completions_per_iteration")
+    rates = _own(ours, "completions_per_iteration")
     bound = rate_caps(held).steady
     yield _verdict(ours, "completions per iteration", rates, ">=", 0.945, bound=bound)
-    shares = ours.values("recomputed_share")
+    shares = _own(ours, "recomputed_share")
     yield _verdict(ours, "recomputed share of computed tokens", shares, "<=", 0.01)
 
 
@@ -92,6 +94,18 @@ def _open(ours: Row, baselines: Sequence[Row]) -> Iterator[Verdict | None]:
     if greedy is not None:
         for field, what in (("ttft_p99_s", "p99 TTFT"), ("itl_p99_ms", "p99 ITL")):
             yield _verdict(ours, f"{what} over greedy's", _over(ours, greedy, field), "<=", 1.0)
+
+
+def _burst(ours: Row) -> Iterator[Verdict | None]:
+    lacking = {result.outcome for result in ours.results if result.recovered is None} - {"ran"}
+    absent = (
+        f"the engine {' or '.join(sorted(lacking))}"
+        if lacking
+        else "the queue was empty before three maximal service times had passed"
+    )
+    rates = _own(ours, "recovered")
+    yield _verdict(ours, "of x* after the burst", rates, ">=", _OF_X, absent=absent)
+    yield _taxed(ours)
 
 
 def _front(ours: Row, baselines: Sequence[Row]) -> Verdict | None:
@@ -108,54 +122,69 @@ def _front(ours: Row, baselines: Sequence[Row]) -> Verdict | None:
 def _no_more_tax(ours: Row, other: Row) -> bool:
     """In doubt a baseline counts: only one with more tax for sure is left out."""
     pairs = _by_seed(ours, other, "recompute_tax")
-    mean, half = interval([theirs - mine for mine, theirs in pairs])
+    mean, half = interval([b - a for a, b in pairs if a is not None and b is not None])
     return mean - half <= _ALIKE
 
 
 def _taxed(ours: Row) -> Verdict | None:
-    return _verdict(ours, "recompute tax", ours.values("recompute_tax"), "<=", _TAX)
+    return _verdict(ours, "recompute tax", _own(ours, "recompute_tax"), "<=", _TAX)
 
 
-def _at_least(ours: Row, field: str, bar: float, what: str) -> Verdict | None:
-    return _verdict(ours, what, ours.values(field), ">=", bar)
+def _own(ours: Row, field: str) -> list[float | None]:
+    """A field by seed."""
+    return [getattr(result, field) for result in ours.results]
 
 
-def _over(ours: Row, other: Row, field: str) -> list[float]:
-    """Ratios of a field by seed."""
-    return [mine / theirs for mine, theirs in _by_seed(ours, other, field) if theirs]
+def _over(ours: Row, other: Row, field: str) -> list[float | None]:
+    """Ratios of a field, for each seed that both have played; None where there is none."""
+    return [
+        mine / theirs if mine is not None and theirs else None
+        for mine, theirs in _by_seed(ours, other, field)
+    ]
 
 
-def _by_seed(ours: Row, other: Row, field: str) -> list[tuple[float, float]]:
-    """A field of both, for each seed that both have it for."""
+def _by_seed(ours: Row, other: Row, field: str) -> list[tuple[float | None, float | None]]:
+    """A field of both, for each seed that both have played."""
     theirs = {seed: getattr(result, field) for seed, result in other.by_seed()}
-    both = ((getattr(result, field), theirs.get(seed)) for seed, result in ours.by_seed())
-    return [(a, b) for a, b in both if a is not None and b is not None]
+    return [
+        (getattr(result, field), theirs[seed]) for seed, result in ours.by_seed() if seed in theirs
+    ]
 
 
 def _verdict(
     ours: Row,
     what: str,
-    values: Sequence[float],
+    found: Sequence[float | None],
     sense: Literal[">=", "<="],
     bar: float,
     *,
     bound: float | None = None,
+    absent: str = "one of the two has no such number",
 ) -> Verdict | None:
-    mean, half = interval(values)
-    if math.isnan(mean):
+    """From the values by seed; ``absent`` says why there may be none. None: nothing was played."""
+    values = [value for value in found if value is not None]
+    if not found:
         return None
+    mean, half = interval(values)
     short = bar - mean if sense == ">=" else mean - bar
-    standing: Literal["holds", "noise", "missed"] = "holds"
-    if short > 0:
+    standing: Standing = "holds"
+    if not values:
+        standing = "unjudged"
+    elif short > 0:
         standing = "noise" if short <= half else "missed"
+    reason = ""
+    if len(values) < len(found):
+        some = f"{len(found) - len(values)} of {len(found)} seeds: " if values else ""
+        reason = some + absent
     return Verdict(
         workload=ours.workload,
         engine=ours.engine,
         what=what,
-        measured=mean,
+        measured=mean if values else None,
         half=half,
         sense=sense,
         bar=bar,
         standing=standing,
         bound=bound,
+        reason=reason,
     )

@@ -19,9 +19,14 @@ from kvsteady.report.numbers import counted, quantity, share
 from kvsteady.report.page import page
 from kvsteady.report.plain import escaped, in_figure, printable, writable
 
-_STYLES: Final = {"holds": "green", "noise": "yellow", "missed": "red"}
-STANDINGS: Final = {"holds": "holds", "noise": "within the noise", "missed": "missed"}
-_BADGES: Final = {"holds": "good", "noise": "watch", "missed": "act"}
+_STYLES: Final = {"holds": "green", "noise": "yellow", "missed": "red", "unjudged": "cyan"}
+STANDINGS: Final = {
+    "holds": "holds",
+    "noise": "within the noise",
+    "missed": "missed",
+    "unjudged": "not judged",
+}
+_BADGES: Final = {"holds": "good", "noise": "watch", "missed": "act", "unjudged": "calm"}
 _COLOURS: Final = {"ours": "@cap", "baseline": "@greedy", "oracle": "@muted"}
 _RIGHT: Final = ' class="number"'
 _HEADS: Final = (
@@ -152,16 +157,20 @@ def sentence(verdict: Verdict) -> str:
     bar = f"{sign} {quantity(verdict.bar, 3)}"
     if verdict.bound is not None and verdict.standing != "holds":
         bar += f"; proved: nobody has more than {quantity(verdict.bound, 4)} without evictions"
-    return f"{verdict.what} {quantity(verdict.measured, 4)}{half} ({bar})"
+    if verdict.reason:
+        bar += f"; {verdict.reason}"
+    measured = "" if verdict.measured is None else f" {quantity(verdict.measured, 4)}{half}"
+    return f"{verdict.what}{measured} ({bar})"
 
 
 def totals(league: League) -> str:
     """How many bars hold."""
     counts = [sum(v.standing == word for v in league.verdicts) for word in _STYLES]
     missing = f" Not played: {league.missing:,} of the matches." if league.missing else ""
+    unjudged = f", {counts[3]} not judged" if counts[3] else ""
     return (
         f"{counted(len(league.verdicts), 'bar')} for steady: {counts[0]} hold, {counts[1]} within "
-        f"the noise, {counts[2]} missed. {counted(league.seeds, 'seed')}.{missing}"
+        f"the noise, {counts[2]} missed{unjudged}. {counted(league.seeds, 'seed')}.{missing}"
     )
 
 
