@@ -12,12 +12,11 @@ from kvsteady.simulate.fleet.replica import Replica
 from kvsteady.simulate.load import Feed
 from kvsteady.simulate.results import words
 from kvsteady.simulate.results.collect import Collector, Requests
+from kvsteady.simulate.results.curves import curves_of
 from kvsteady.simulate.results.observed import Plan, gaps, measured
 from kvsteady.simulate.results.outcome import Outcome, decide
 from kvsteady.simulate.results.series import queue_grows
 from kvsteady.simulate.results.simulation import (
-    Curve,
-    Curves,
     Cycle,
     ObjectiveResult,
     ReplicaResult,
@@ -67,7 +66,7 @@ def summarise(
         percentiles="exact; ITL in bins of 1%"
         if collector.requests.e2el.exact
         else f"in bins of 1% (over {EXACT:,} requests)",
-        curves=_curves(series, spreads),
+        curves=curves_of(series, spreads),
         **_throughput(scenario, collector, plans, span),
         **_latencies(spreads, collector.requests),
         **_cost(collector.requests, plans),
@@ -274,32 +273,6 @@ def _cycle(scenario: Scenario, plans: list[Plan]) -> Cycle | None:
                 text=plan.halt.text,
             )
     return None
-
-
-def _curves(series: dict[str, FloatArray], spreads: dict[str, Spread]) -> Curves:
-    def over_time(name: str) -> Curve:
-        return Curve(_numbers(series["time"]), _numbers(series[name]))
-
-    def distribution(spread: Spread) -> Curve:
-        seconds, shares = spread.curve()
-        return Curve(tuple(1000 * value for value in seconds), tuple(shares))
-
-    return Curves(
-        kv_cache_usage_perc=over_time("usage"),
-        kv_cache_usage_perc_max=over_time("peak"),
-        num_requests_running=over_time("running"),
-        num_requests_waiting=over_time("waiting"),
-        preemptions_per_second=over_time("preempted"),
-        completions_per_second=over_time("completed"),
-        ttft_ms=distribution(spreads["ttft"]),
-        tpot_ms=distribution(spreads["tpot"]),
-        itl_ms=distribution(spreads["itl"]),
-        e2el_ms=distribution(spreads["e2el"]),
-    )
-
-
-def _numbers(values: FloatArray) -> tuple[float, ...]:
-    return tuple(float(f"{value:.6g}") for value in values)
 
 
 def _rate(amount: float, seconds: float) -> float:
