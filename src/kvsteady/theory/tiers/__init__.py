@@ -1,5 +1,6 @@
 """Choosing output lengths and shares of tiers for the smallest spectral radius."""
 
+from kvsteady.theory.tiers.candidate import Design, with_outputs
 from kvsteady.theory.tiers.choices import Direction
 from kvsteady.theory.tiers.cures import (
     WiderTolerance,
@@ -9,7 +10,7 @@ from kvsteady.theory.tiers.cures import (
     stable_spread,
     stable_tolerance,
 )
-from kvsteady.theory.tiers.design import Design, Outcome, TierDesign, design_tiers, with_outputs
+from kvsteady.theory.tiers.design import Outcome, TierDesign, design_tiers
 from kvsteady.theory.tiers.exclude import Searched, Smallest, prove_smallest
 from kvsteady.theory.tiers.proof import Proof, prove
 

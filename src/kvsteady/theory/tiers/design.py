@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from kvsteady.errors import InputError, MissingExtraError, shown
+from kvsteady.errors import MissingExtraError
 from kvsteady.progress import Progress, silent
-from kvsteady.theory.spectrum import Spectrum, Stability, spectrum
+from kvsteady.theory.tiers.candidate import (
+    Design,
+    as_given,
+    of_point,
+    outputs_of,
+    with_outputs,
+)
 from kvsteady.theory.tiers.choices import (
     Choices,
     Direction,
@@ -19,10 +25,10 @@ from kvsteady.theory.tiers.choices import (
 )
 from kvsteady.theory.tiers.exclude import Searched, Smallest, prove_smallest
 from kvsteady.theory.tiers.local import Point, walk_lengths, walk_shares
-from kvsteady.theory.tiers.proof import Proof, prove
+from kvsteady.theory.tiers.proof import prove
 from kvsteady.theory.tiers.search import smallest_radii
 from kvsteady.workload.law import Workload
-from kvsteady.workload.ranges import MAX_OUTPUT, whole_number
+from kvsteady.workload.ranges import whole_number
 
 # The adjustment that the paper gives as its example of Theorem 3, shown wherever its tiers are.
 _PAPER: dict[tuple[int, ...], tuple[int, ...]] = {(128, 256, 512): (127, 255, 509)}
@@ -36,52 +42,6 @@ class Outcome(Enum):
     STABLE = "the best tiers are stable: a disturbance of the equilibrium dies out"
     NONE_STABLE = "no tiers within the tolerance are stable: adjusting them is no cure"
     NONE_FOUND = "no stable tiers were found, though not every choice was looked at"
-
-
-@dataclass(frozen=True, eq=False)
-class Design:
-    """Tiers, and what the equilibrium does under them.
-
-    Attributes
-    ----------
-    name
-        What to call it.
-    outputs
-        Output tokens of each tier, in the order of the given workload's classes.
-    tickets
-        Whole-number shares in the same order (a workload sorts its classes and merges equal ones).
-    workload
-        The tiers as a law of lengths, shares included.
-    spectrum
-        Its spectrum at the real prompt lengths, in floating point.
-    proof
-        The verdict and the radius in exact arithmetic; None where that was not asked for or
-        ``kvsteady[certify]`` is not installed.
-    """
-
-    name: str
-    outputs: tuple[int, ...]
-    tickets: tuple[int, ...]
-    workload: Workload
-    spectrum: Spectrum
-    proof: Proof | None = None
-
-    @property
-    def shares(self) -> tuple[float, ...]:
-        """Share of each tier, in the order of ``outputs``."""
-        return tuple(ticket / sum(self.tickets) for ticket in self.tickets)
-
-    @property
-    def radius(self) -> float:
-        """Spectral radius: growth of the dominant mode per iteration."""
-        return self.spectrum.radius
-
-    @property
-    def stable(self) -> bool:
-        """Whether no root lies on or outside the unit circle: proved, else in floating point."""
-        if self.proof is not None and self.proof.verdict != "undecided":
-            return self.proof.verdict == "stable"
-        return self.spectrum.outcome is Stability.STABLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +143,7 @@ def design_tiers(
     """
     tiers = choices(workload, tolerance, direction, share_tolerance)
     keep = whole_number(keep, "keep", 1, 100)
-    given = Design("given", _outputs(workload), _tickets(workload), workload, spectrum(workload))
+    given = as_given(workload)
     named = _named(tiers, compare)
     exhaustive, floor = tiers.number <= most_candidates, float("nan")
     if exhaustive:
@@ -205,7 +165,7 @@ def design_tiers(
             searched += walk.searched
         ends.sort(key=lambda point: point.verdict.radius)
         exhaustive, floor = False, float("nan")
-    best = [_of_point(rank, end, tiers) for rank, end in enumerate(ends, start=1)]
+    best = [of_point(rank, end, workload) for rank, end in enumerate(ends, start=1)]
     if certified:
         given, named, best, certified = _proved(given, named, best, progress)
     smallest = None
@@ -226,28 +186,9 @@ def design_tiers(
     )
 
 
-def with_outputs(workload: Workload, outputs: Sequence[int], name: str) -> Design:
-    """The same prompts and shares with other output lengths, one per class.
-
-    Raises
-    ------
-    InputError
-        As many lengths as there are classes are needed, each 1 or more.
-    """
-    if len(outputs) != len(workload):
-        raise InputError(
-            f"{shown(list(outputs))} for {len(workload)} classes",
-            field="compare",
-            allowed="an output length for each class",
-        )
-    lengths = tuple(whole_number(length, "compare", 1, MAX_OUTPUT) for length in outputs)
-    law = Workload.from_counts(workload.prompt, lengths, workload.tickets, name=_label(lengths))
-    return Design(name, lengths, _tickets(workload), law, spectrum(law))
-
-
 def _named(tiers: Choices, compare: Sequence[Sequence[int]]) -> list[Design]:
     """Adjustments by rule and those asked for, each set of lengths once."""
-    given = _outputs(tiers.workload)
+    given = outputs_of(tiers.workload)
     rules = [
         ("the paper's example", _PAPER.get(given)),
         ("pairwise coprime", nearest_coprime(tiers)),
@@ -261,12 +202,6 @@ def _named(tiers: Choices, compare: Sequence[Sequence[int]]) -> list[Design]:
             shown_already.add(outputs)
             named.append(with_outputs(tiers.workload, outputs, name))
     return named
-
-
-def _of_point(rank: int, end: Point, tiers: Choices) -> Design:
-    outputs = tuple(end.output.tolist())
-    law = Workload.from_counts(tiers.workload.prompt, outputs, end.tickets, name=_label(outputs))
-    return Design(f"best {rank}", outputs, tuple(end.tickets.tolist()), law, end.verdict)
 
 
 def _outcome(given: Design, best: Design, exhaustive: bool, floor: float) -> Outcome:
@@ -292,15 +227,3 @@ def _proved(
         done.append(replace(design, proof=proof))
     end = 1 + len(named)
     return done[0], done[1:end], done[end:], True
-
-
-def _outputs(workload: Workload) -> tuple[int, ...]:
-    return tuple(workload.output.tolist())
-
-
-def _tickets(workload: Workload) -> tuple[int, ...]:
-    return tuple(workload.tickets.tolist())
-
-
-def _label(outputs: Sequence[int]) -> str:
-    return " + ".join(str(length) for length in outputs)
