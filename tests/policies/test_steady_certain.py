@@ -287,15 +287,3 @@ def test_when_one_certain_length_becomes_another_it_is_learned_again(early, late
     assert evictions[4:6].sum() == 0
     assert evictions[-6:].sum() == 0
     assert rates[-6:].min() >= 0.97
-
-
-@pytest.mark.parametrize(("kv_tokens", "admitted"), [(100_000, 4), (10_000, 2), (3_000, 1)])
-def test_until_one_completes_four_come_in_unpaced_if_max_tokens_fit(kv_tokens, admitted):
-    # Each may come to hold 100 + 4,096 tokens; where nobody runs one is admitted in any case.
-    view, state = new_view(4096), Steady().start(Setup(kv_tokens))
-    facts = view.facts
-    facts["block"], facts["unwritten"] = 1, 1
-    facts["blocks"] = facts["free"] = kv_tokens
-    facts["waiting"], facts["shown_waiting"] = NO_LIMIT, 50
-    view.waiting["prompt"][:50], view.waiting["limit"][:50] = 100, 4096
-    assert ask(state, view) == admitted
