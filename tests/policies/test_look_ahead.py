@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from kvsteady.admission import Setup, View, ask, new_view
-from kvsteady.league.engines import RegulatedSglang
 from kvsteady.model import System
 from kvsteady.policies import LookAhead
 from kvsteady.simulate.engine import Engine
+from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
