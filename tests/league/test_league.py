@@ -71,6 +71,14 @@ def test_ours_gets_no_constants_and_only_look_ahead_sees_outputs() -> None:
     assert [name for name, role in roles.items() if role == "oracle"] == ["look-ahead"]
 
 
+def test_the_bound_that_evicts_nobody_is_among_those_tried() -> None:
+    # 32 + 1,024 - 1 tokens in 66 blocks of 16: 124 in the 8,192 blocks of 131,072 tokens.
+    entrant, system = ENTRANTS["max-active"], CONTESTS["fixed-32-1024"].system()
+    tried = {entrant.build(system, "vllm", dict(constants)).requests for constants in entrant.grid}
+    assert 124 in tried
+    assert min(tried) <= 124
+
+
 def test_a_law_drifts_once() -> None:
     load = Drift(Workload.fixed(10, 3), Workload.fixed(20, 5), change=20_000)
     rows = []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from kvsteady.admission import Policy
+from kvsteady.admission import Policy, Setup
 from kvsteady.errors import InputError, shown
 from kvsteady.league.engines import EngineName, seconds_per_iteration
 from kvsteady.model.system import System
@@ -60,6 +60,9 @@ def _each(name: str, *values: float) -> tuple[Constants, ...]:
 
 
 def _max_active(system: System, _: EngineName, given: Mapping[str, float]) -> Policy:
+    if "of_running" not in given:  # what memory holds at full length, where nobody is evicted
+        setup = Setup(system.kv_tokens, system.block_size, workload=system.workload)
+        return MaxActive(MaxActive().start(setup).requests)
     return MaxActive(max(1, round(given["of_running"] * equilibrium(system).running)))
 
 
@@ -92,7 +95,9 @@ ENTRANTS: Final[dict[str, Entrant]] = {
             _each("watermark", 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
         ),
         Entrant(
-            "max-active", _max_active, _each("of_running", 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.1)
+            "max-active",
+            _max_active,
+            ((), *_each("of_running", 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.1)),
         ),
         Entrant("no-evict", lambda *_: GuaranteedNoEvict()),
         Entrant(

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError
 from kvsteady.workload.ranges import whole_number
@@ -20,8 +22,8 @@ class _State(NamedTuple):
 @dataclass(frozen=True)
 class MaxActive:
     """At most ``requests`` in memory: vLLM's ``--max-num-active-seqs``, TGI's
-    ``max_concurrent_requests``. None takes what memory holds at full length, by the workload's
-    mean: no eviction for one class, and the worst cycle's throughput.
+    ``max_concurrent_requests``. None takes what memory holds at full length, in whole blocks, by
+    the workload's mean: no eviction for one class, and the worst cycle's throughput.
 
     Raises
     ------
@@ -44,9 +46,10 @@ class MaxActive:
         if most is None:
             if setup.workload is None:
                 raise InputError("needs a law of lengths", field="requests", allowed="a number")
-            load = setup.workload
-            largest = float(load.share @ (load.prompt + load.output)) - setup.unwritten
-            most = max(1, int(setup.kv_tokens / max(largest, 1.0)))
+            load, block = setup.workload, setup.block_size
+            largest = np.maximum(load.prompt + load.output - setup.unwritten, 1)
+            blocks = float(load.share @ -(-largest // block))
+            most = max(1, int(setup.kv_tokens // block / blocks))
         return _State(most, float(most))
 
 

@@ -17,11 +17,11 @@ _LEAST = 0.14  # SGLANG_MIN_NEW_TOKEN_RATIO_FACTOR
 _DECAY_STEPS = 600.0  # SGLANG_NEW_TOKEN_RATIO_DECAY_STEPS
 _RETRACT_STEPS = 20  # SGLANG_RETRACT_DECODE_STEPS
 
-_RATIO = 0
+_RATIO, _TICKS = range(2)
 
 
 class _State(NamedTuple):
-    memo: Any  # the ratio now
+    memo: Any  # the ratio now, and `FACTS.ticks` of the last decision
     first: float
     clip: int
 
@@ -31,8 +31,8 @@ class NewTokenRatio:
     """Admit while memory holds, next to what is there, ``ratio`` of the tokens that running
     requests may yet generate and all of the newcomers' (at most 4,096 of each).
 
-    The ratio falls from ``initial`` to 14% of it over 600 iterations and is measured anew after an
-    eviction. Source: ``sglang/srt/managers/schedule_policy.py`` (0.5.23).
+    The ratio falls from ``initial`` to 14% of it over 600 iterations that decode and is measured
+    anew after an eviction. Source: ``sglang/srt/managers/schedule_policy.py`` (0.5.23).
 
     Raises
     ------
@@ -53,7 +53,7 @@ class NewTokenRatio:
 
     def start(self, setup: Setup) -> _State:  # noqa: ARG002 -- the Protocol's
         """The ratio at its beginning."""
-        return _State(np.array([self.initial]), self.initial, _CLIP)
+        return _State(np.array([self.initial, 0.0]), self.initial, _CLIP)
 
 
 @decide_of(_State)
@@ -62,6 +62,8 @@ def _decide(state: _State, view: Any) -> Any:
     evicted = False
     for i in range(facts.shown_gone):
         evicted = evicted or view.gone[i].how == EVICTED
+    ticks = facts.ticks - memo[_TICKS]
+    memo[_TICKS] = facts.ticks
     done = limits = to_come = 0
     for i in range(facts.shown_running):
         row = view.running[i]
@@ -72,7 +74,7 @@ def _decide(state: _State, view: Any) -> Any:
         memo[_RATIO] = min(1.0, (done + _RETRACT_STEPS * facts.shown_running) / (limits + 1.0))
     else:
         least = _LEAST * state.first
-        memo[_RATIO] = max(memo[_RATIO] - (state.first - least) / _DECAY_STEPS, least)
+        memo[_RATIO] = max(memo[_RATIO] - ticks * (state.first - least) / _DECAY_STEPS, least)
     room = facts.free * facts.block - memo[_RATIO] * to_come
     quota = 0
     for i in range(facts.shown_waiting):
