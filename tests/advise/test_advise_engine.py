@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from kvsteady.advise import OnEngine, check, estimate_engine, load_analysis
+from kvsteady.advise.engine_counsel import settings_with
+from kvsteady.advise.settings import engine_settings
 from kvsteady.model import Eviction, System
 from kvsteady.model.admission import Pace
 from kvsteady.simulate.engines.paper import Paper
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.times import LinearTime, fitted_time
+from kvsteady.theory.caps import rate_caps
+from kvsteady.theory.equilibrium import equilibrium
 from kvsteady.workload import Workload
 
 SECOND = LinearTime(iteration=1.0, prefill=0.0, decode=0.0, kv_read=0.0)
@@ -42,6 +46,21 @@ def test_vllm_recomputes_what_the_real_scheduler_recomputed():
     assert capped.recomputed_share == 0
     assert capped.preemptions_per_completion == 0
     assert capped.completions_per_iteration == pytest.approx(0.923, rel=1e-3)
+
+
+def test_settings_that_change_something_do_not_say_there_is_nothing_to_change():
+    """Theory may leave vLLM as it is where runs of it gain from a policy."""
+    tokens = LinearTime(iteration=0.0, prefill=0.001, decode=0.001, kv_read=0.0)
+    tuning = check(TINY, on=OnEngine(STOCK, tokens, "tokens")).tuning
+    assert tuning is not None
+    assert tuning.outcome == "use-policy"
+    for act in (False, True):
+        theory = engine_settings(TINY, equilibrium(TINY), rate_caps(TINY), act=act)
+        own, *others = settings_with(theory, tuning)
+        assert "kvsteady.plugins.vllm" in own.settings[0].paste
+        assert all("nothing to change" not in each.effect for each in own.settings)
+        assert len(own.settings) == 1 + act * len(theory[0].settings)
+        assert others == list(theory[1:])
 
 
 def test_an_analysis_keeps_the_estimate_and_speaks_of_it():

@@ -6,6 +6,7 @@ from typing import Final
 
 from kvsteady.advise.analysis import EngineSettings, Setting
 from kvsteady.advise.record import Advice
+from kvsteady.advise.settings import DEFAULTS, changes
 from kvsteady.advise.tuning import Tuning, TuningOutcome
 from kvsteady.advise.tuning.paste import pasted
 
@@ -42,8 +43,11 @@ def settings_with(
         version=version,
         eviction=tuning.eviction,
         note=tuning.outcome_text,
-        # What theory proposes stands after it, where anything is to be changed.
-        settings=(_setting(tuning), *(theirs.settings if theirs and acts else ())),
+        # What theory proposes stands after it, where both would change anything.
+        settings=(
+            _setting(tuning),
+            *(each for each in (theirs.settings if theirs and acts else ()) if changes(each)),
+        ),
     )
     if theirs is None:
         return (own, *settings)
@@ -52,7 +56,7 @@ def settings_with(
 
 def _setting(tuning: Tuning) -> Setting:
     outcome, runner = TuningOutcome.of_label(tuning.outcome), tuning.front_runner
-    paste = tuning.options or "(defaults)"
+    paste = tuning.options or DEFAULTS
     if runner is not None and outcome in _ACTS:
         paste = pasted(tuning.engine, runner)
     return Setting(

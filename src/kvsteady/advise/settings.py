@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kvsteady.advise.analysis import EngineSettings, Setting
 from kvsteady.advise.bursts import admissions_in_bursts
 from kvsteady.model.system import System
 from kvsteady.theory.caps import RateCaps, reservation_rate
 from kvsteady.theory.equilibrium import Equilibrium
+
+DEFAULTS: Final = "(defaults)"
+"""What is pasted where nothing is to be changed."""
+
+
+def changes(setting: Setting) -> bool:
+    """Whether it changes anything."""
+    return setting.paste != DEFAULTS
 
 
 def engine_settings(
@@ -23,7 +33,7 @@ def engine_settings(
 def _vllm(system: System, balance: Equilibrium, caps: RateCaps, *, act: bool) -> EngineSettings:
     config = "vllm 0.33.0, vllm/config/scheduler.py, SchedulerConfig"
     defaults = Setting(
-        paste="(defaults)",
+        paste=DEFAULTS,
         effect="nothing to change; watch vllm:num_preemptions_total",
         source="vllm 0.33.0, vllm/v1/metrics/loggers.py",
     )
@@ -69,7 +79,7 @@ def _sglang(caps: RateCaps, *, act: bool) -> EngineSettings:
         source=f"{source}; scheduler.py counts the interval from each prefill batch",
     )
     defaults = Setting(
-        paste="(defaults)",
+        paste=DEFAULTS,
         effect="nothing to change; watch sglang:num_retracted_requests_total",
         source="sglang 0.5.23, sglang/srt/observability/metrics_collector.py",
     )
@@ -96,7 +106,7 @@ def _tensorrt_llm(system: System, balance: Equilibrium, *, act: bool) -> EngineS
         )
     else:
         setting = Setting(
-            paste="(defaults)",
+            paste=DEFAULTS,
             effect="KV cache manager V1 reserves and never evicts: at best "
             f"{reserved:.0%} of x* in blocks. V2 pauses requests when memory is full (resume)",
             source=f"{file}; _torch/pyexecutor/scheduler",
