@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -119,6 +120,22 @@ def test_an_interrupt_leaves_a_store_to_go_on_with(tmp_path: Path, count: int) -
     sweep(TASK, points, store)
     assert calls(tmp_path) == Counter({0: 1, 1: 1, 2: 1, 3: 2})
     assert not list(store.folder.glob(".*"))  # nothing half-written
+
+
+def test_local_workers_end_with_who_started_them(tmp_path: Path) -> None:
+    for pipe in ("here", "never", "landed"):
+        os.mkfifo(tmp_path / pipe)
+    here = Path(__file__).parent
+    command = [sys.executable, str(here / "interrupted.py"), str(tmp_path), "2"]
+    # The end of their standard output is that of the last of them.
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert (tmp_path / "landed").read_text() == "3"
+        assert (tmp_path / "here").read_text() == "here"  # the fourth is being computed
+        run.kill()
+        ended, _, _ = select.select([run.stdout], [], [], 60)
+        assert ended == [run.stdout]
+        assert run.stdout.read() == b""
 
 
 @pytest.mark.parametrize("name", ["nothing", "no.such:thing", "sweep_tasks:none", "os.path:join"])

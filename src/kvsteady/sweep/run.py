@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
 
-from kvsteady.errors import InputError, KvsteadyError
+from kvsteady.errors import InputError, KvsteadyError, shown
 from kvsteady.extras import import_extra
 from kvsteady.progress import Progress, silent
+from kvsteady.sweep.ending import end_with
 from kvsteady.sweep.fingerprint import fingerprint
 from kvsteady.sweep.store import Store
 from kvsteady.sweep.task import Task
 from kvsteady.workload.ranges import whole_number
+
+# Seconds in which a cluster has to answer; one that is there does in less than one.
+_ANSWER: Final = 10
 
 
 class SweepError(KvsteadyError):
@@ -92,6 +96,8 @@ def sweep(
         A local worker was killed (say, for its memory), or the cluster gave up on a point.
     MissingExtraError
         Several workers without joblib (``kvsteady[sweep]``).
+    InputError
+        No cluster answers at the address, or it is none.
     Exception
         What the function raised, of the first point that failed.
     """
@@ -152,16 +158,34 @@ def _computed(
         yield key, msgspec.json.decode(record, type=task.record)
 
 
+@contextmanager
+def _asked(whose: str, address: str | None) -> Iterator[None]:
+    """Whatever a client says of an address is a fault of that, in one line."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"no {whose} cluster answers at {address}: {error}"
+    except (ValueError, TypeError, RuntimeError) as error:
+        problem = f"{shown(address)} is no address of a {whose} cluster: {error}"
+    else:
+        return
+    allowed = "tcp://host:port" if whose == "Dask" else "host:port, or auto"
+    raise InputError(problem, field="address", allowed=allowed)
+
+
 def _in_parallel(work: list[Any], count: int, workers: Workers) -> Iterator[tuple[str, bytes]]:
     joblib = import_extra("joblib", extra="sweep")
     with ExitStack() as ends:
         options: dict[str, Any] = {"backend": workers.backend, "n_jobs": -1}
         if workers.backend == "local":
             options = {"backend": "loky", "n_jobs": count}
+            options |= {"initializer": end_with, "initargs": (os.getpid(),)}
         else:
             # Ours to close; joblib, given the address, would leave its own client open.
             dask = import_extra("distributed", extra="dask")
-            ends.enter_context(dask.Client(workers.address))
+            with _asked("Dask", workers.address):
+                client = dask.Client(workers.address, timeout=_ANSWER)
+            ends.enter_context(client)
         ends.enter_context(joblib.parallel_config(**options))
         # A local worker that has grown large is replaced by a fresh one, which is as it should be.
         ends.enter_context(warnings.catch_warnings())
@@ -186,7 +210,9 @@ def _on_ray(work: list[Any], workers: Workers) -> Iterator[tuple[str, bytes]]:
     """Ray's backend for joblib hands nothing over before all is done, so Ray is asked itself."""
     ray = import_extra("ray", extra="ray")
     if not ray.is_initialized():
-        ray.init(address=workers.address or "auto", log_to_driver=False)
+        address = workers.address or "auto"
+        with _asked("Ray", address):
+            ray.init(address=address, log_to_driver=False)
     run = ray.remote(max_retries=3)(compute)
     under_way = [run.remote(*each) for each in work]
     try:
