@@ -90,6 +90,7 @@ def test_a_report_is_written_and_runs_are_kept(
         (("--block-size", "0"), "--block-size"),
         (("--gpu", "h100"), "roofline"),
         (("--workers", "2", "--ray", "auto"), "--workers and --ray"),
+        (("--out", __file__), f"{__file__}: is no folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

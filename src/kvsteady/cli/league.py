@@ -11,8 +11,10 @@ from rich.console import Console
 from kvsteady.cli.bar import Bar
 from kvsteady.cli.ending import OK, show
 from kvsteady.cli.options import Computers
+from kvsteady.cli.sweeping import kept, named
+from kvsteady.errors import MissingExtraError
 
-_REPORTS = ("league.json", "league.html")
+_REPORTS, _TABLE = ("league.json", "league.html"), "matches.parquet"
 
 
 def league(
@@ -30,7 +32,8 @@ def league(
     """Play every admission policy on every workload and engine, and show the table.
 
     Results land in a folder as they finish: a run that was stopped goes on where it was, and what
-    this version of the code has played is not played again. Exit codes: 0 done, 2 bad input.
+    this version of the code has played is not played again. Exit codes: 0 done, 2 bad input, 130
+    interrupted.
 
     Parameters
     ----------
@@ -44,7 +47,8 @@ def league(
     seeds
         Seeds that are measured: 5, with --quick 1.
     out
-        Where results are kept, and league.json, matches.parquet and league.html written.
+        Where results are kept, and league.json, league.html and, with pyarrow, matches.parquet
+        written.
     mooncake
         Mooncake's conversation trace: plays its requests with the prefixes they share, too.
     json
@@ -65,11 +69,26 @@ def league(
     errors = Console(stderr=True)
     if html:
         import_extra("plotly", extra="report")
+    try:
+        import_extra("pyarrow.parquet", extra="traces")
+        tabled = True
+    except MissingExtraError as error:  # every match is in a file of its own all the same
+        errors.print(f"No {_TABLE} is written: {error}", highlight=False, markup=False)
+        tabled = False
     store = Store(out / "matches")
-    with Bar("Playing", errors) as bar:
+
+    def tabulate() -> None:
+        if tabled:
+            store.write_parquet(Task(TASK), out / _TABLE)
+
+    with (
+        named({"address": computers.cluster}),
+        kept(store, TASK, errors, tabulate),
+        Bar("Playing", errors) as bar,
+    ):
         found = play_season(season, store, workers=workers, progress=bar)
     for name in _REPORTS if html else _REPORTS[:1]:
         save(found, out / name)
-    store.write_parquet(Task(TASK), out / "matches.parquet")
+    tabulate()
     show(found, render_league, json=json, errors=errors, note=f"Written to {out}")
     return OK

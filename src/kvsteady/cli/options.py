@@ -235,6 +235,11 @@ class Computers:
     dask: str | None = None
     ray: str | None = None
 
+    @property
+    def cluster(self) -> str:
+        """The option that has an address."""
+        return "--dask" if self.ray is None else "--ray"
+
     def chosen(self, usually: int | None) -> Workers:
         """Workers; without any option so many local processes, None: one per processor."""
         from kvsteady.sweep import Workers

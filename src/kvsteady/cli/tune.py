@@ -22,7 +22,7 @@ from kvsteady.cli.options import (
     Traffic,
 )
 from kvsteady.cli.run_options import engine_options
-from kvsteady.errors import InputError
+from kvsteady.cli.sweeping import kept, named
 
 # What a field of the problem is called here.
 _OPTIONS: Final = {
@@ -105,6 +105,7 @@ def tune(
     # Imported here: kernels and their compiler are not needed to print help or refuse an option.
     from kvsteady.advise import TuningOutcome, TuningProblem
     from kvsteady.advise import tune as run
+    from kvsteady.advise.tuning.trial import TASK
     from kvsteady.model import System
     from kvsteady.report import check_destination, render_tuning, save
     from kvsteady.sweep import Store
@@ -125,7 +126,7 @@ def tune(
     )
     assert on is not None
     held = memory.capacity(on.engine.block_size, timed=gpu is not None or time == "roofline")
-    try:
+    with named({**_OPTIONS, "address": computers.cluster}):
         problem = TuningProblem(
             System(load, held.kv_tokens, on.engine.block_size),
             on,
@@ -135,19 +136,20 @@ def tune(
             max_tokens=told,
             memory_notes=held.notes,
         )
-        with Bar("Running (an engine's first run on a machine compiles it)", errors) as bar:
+        store = None if out is None else Store(out)
+        with (
+            kept(store, TASK, errors),
+            Bar("Running (an engine's first run on a machine compiles it)", errors) as bar,
+        ):
             found = run(
                 problem,
                 seeds=seeds,
                 seed=seed,
                 effort="quick" if quick else "full",
-                store=None if out is None else Store(out),
+                store=store,
                 workers=workers,
                 progress=bar,
             )
-    except InputError as error:
-        field = _OPTIONS.get(error.field or "", error.field)
-        raise InputError(error.problem, field=field, allowed=error.allowed) from None
     if html is not None:
         save(found, html)
     show(found, render_tuning, json=json, errors=errors, note=written(html))
