@@ -57,7 +57,7 @@ def test_with_a_policy_nobody_is_retracted_and_it_serves_what_it_can(
     # Until lengths are learned a few may go.
     assert ledger.evicted == run.count("retracted") <= 0.01 * ledger.admitted
     # Those of the last step are heard of in the next.
-    assert 0 <= run.count("finished") - ledger.completed <= 2 * RATE
+    assert ledger.completed == run.count("finished") - len(run.steps[-1].finished)
     assert ledger.overruled == 0
 
 
@@ -134,9 +134,12 @@ def test_with_overlap_a_completion_is_heard_of_late_and_nobody_is_retracted() ->
         run = saturate(driver := OverlapDriver(Knobs(**options)), FIXED, 900)
     assert guard(driver).regulator.view.facts["late"] == 1
     assert run.count("retracted", 300) == 0
-    assert run.rate(300) >= 0.9 * 3
+    # Where so little is held, a prefill is taken for nearly a decode step: batches are large.
+    assert run.rate(300) >= 0.87 * 3
+    assert run.count("finished", 300) / 600 >= 0.77 * 3
     stock = saturate(OverlapDriver(Knobs(**options)), FIXED, 900)
     assert stock.rate(300) < 0.8 * 3
+    assert stock.count("finished", 300) / 600 < 0.7 * 3
 
 
 def test_a_burst_leaves_nothing_behind() -> None:

@@ -1,7 +1,9 @@
 """How many are worth a prefill.
 
 A prefill costs c decode iterations however short it is: weights are read, and on engines that give
-it an iteration of its own everybody else stops. With k admitted at once, at rate x, that is
+it an iteration of its own everybody else stops. A decode reads the weights too, and the KV of all
+who run: then ``c = 1 / (1 + M / H)`` with memory M full and the weights as much to read as the KV
+of H tokens. With k admitted at once, at rate x, that is
 ``c x / k`` per iteration; half of what a batch holds at its end is empty on average, ``k s / 2``,
 with s a request's share of memory. The least of both is at ``k = √(2 c x / s)``. A prefill that
 keeps the GPU busy gains nothing by being longer, so a batch ends with so many tokens. What a prefix
@@ -21,11 +23,14 @@ import math
 
 from kvsteady.kernels import kernel
 
-# Where prefill has its own iterations, and where it shares those of the decode: what one costs
-# beside its tokens, in decode iterations, and the tokens that keep a GPU busy, alone and with the
-# decode. Measured on an H100; rooflines of other accelerators are within a factor of two of it.
-_APART, _BUSY_APART = 0.4, 704.0
-_MIXED, _BUSY_MIXED = 0.0625, 256.0
+# H: 16.1 GB of an 8B model over 131 kB per token (8 KV heads) are 122,000; times of an H100 at full
+# memory say 92,000. 70B: 430,000; 7B with 32 KV heads: 26,000. The batch goes with the root of c.
+_WEIGHTS = 100_000.0
+# What a prefill that shares an iteration with the decode costs, in decode iterations.
+_MIXED = 0.0625
+# Tokens of a prefill that keep a GPU busy, alone and with the decode. Measured on an H100, as
+# `_MIXED`; rooflines of other accelerators are within a factor of two of it.
+_BUSY_APART, _BUSY_MIXED = 704.0, 256.0
 # A batch of n + 1 where n requests on average leave so much of a busy prefill unused.
 _ROUND = 0.75
 # SGLang asks for no more room than this for one output (SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION).
@@ -41,13 +46,21 @@ def busy_tokens(state):
 
 
 @kernel
+def cost_apart(memory):
+    """What a prefill costs beside its tokens where it has an iteration of its own, in decode
+    iterations that read ``memory`` tokens.
+    """
+    return 1.0 / (1.0 + memory / _WEIGHTS)
+
+
+@kernel
 def batch_size(state, view, memory):
     """Requests worth a prefill, at least 1."""
     memo = state.memo
     most = busy_tokens(state) / max(memo.prompt - memo.cached, 1.0) + _ROUND
     if memo.apart <= 0.5:
         return max(1, int(min(math.sqrt(2.0 * _MIXED * memo.rate * memory / memo.peak), most)))
-    worth = _APART * memo.rate * memory
+    worth = cost_apart(memory) * memo.rate * memory
     best = math.sqrt(2.0 * worth / memo.peak)
     kept = _never_generated(state, view)
     if kept > 0.0:

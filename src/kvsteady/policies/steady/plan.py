@@ -4,6 +4,10 @@ With ``A(h)`` the memory that those who run will hold in h iterations, and ``W(h
 what admissions at rate 1 from now on will hold then, the rate is the largest a ≤ x* with
 ``A(h) + a W(h) ≤ M`` at all times. Where lengths are certain, requests new and the plan followed,
 it stays possible, so the rate never falls, and is x* after one life.
+
+Batches of k that come as others end hold less than that until they do. As the next one is due,
+``a W(h)`` is the integral over what admissions hold by age, and batches are its sum over ages
+``k / a`` apart, without either end: by the trapezoid rule ``k (w_0 + w_h) / 2`` less.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -30,12 +34,16 @@ def lay_out(state):
 
 
 @kernel
-def sustainable(state, memory, most, due):
-    """Largest rate up to ``most`` that fits for good, with ``due`` admissions made now."""
+def sustainable(state, memory, most, due, half, spare):
+    """Largest rate up to ``most`` that fits for good, with ``due`` admissions made now.
+
+    Of batches, ``half`` is half of one, and ``spare`` tokens are to be free all the same.
+    """
     ahead = state.ahead
     rate = most
     for j in range(state.memo.spans):
-        room = memory - ahead.mean[j] - due * ahead.one[j]
+        less = max(half * (ahead.one[0] + ahead.one[j]) - spare, 0.0)
+        room = memory + less - ahead.mean[j] - due * ahead.one[j]
         if room < rate * ahead.upto[j]:
             rate = room / max(ahead.upto[j], 1e-9)
     return max(rate, 0.0)

@@ -40,8 +40,6 @@ _REFILL_MIXED, _REFILL_APART = 1.0, 5.0
 _LEEWAY = 2.0
 # Beside that, in requests per iteration: where few are in memory each is a large part of a dip.
 _REFILL_LEAST = 0.05
-# Of a batch's memory, how much more than the plan memory may hold for a while.
-_SWING = 0.25
 # Until one has completed so many are not paced: as many as make a length known.
 _FIRST = 4
 # A batch that is due is waited for so many times as long as it takes to come together.
@@ -151,13 +149,14 @@ def _refill(state: Any, memory: Any, batch: Any, ticks: Any) -> None:
     lay_out(state)
     alone = max(memory - memo.common, 1.0)
     leeway = max(_LEEWAY * memo.noise - memo.peak, 0.0)
-    # A batch is in memory whole when its turn is half over. Where one ends as another comes, that
-    # is made up for; but shortly before, memory holds more than the plan, of single ones, has.
-    swing = 0.0
+    # What is empty on average: as a batch is in memory whole when its turn is half over ...
+    empty, half = (batch - 0.5) * memo.peak, 0.0
     if memo.apart > 0.5:
-        swing = max((batch - 1) * memo.peak - _LEEWAY * memo.noise, 0.0)
-    target = memo.rate * max(1.0 - ((batch - 0.5) * memo.peak - swing) / alone, 0.5)
-    pace = sustainable(state, memory + _SWING * swing, target, due)
+        # ... or, where one comes as another ends, what those who run gain until then.
+        gained = 0.5 * memo.life * max(batch - memo.rate, 0.0)
+        empty, half = min(empty, gained + _LEEWAY * memo.noise), 0.5 * (batch - 1)
+    target = memo.rate * max(1.0 - empty / alone, 0.5)
+    pace = sustainable(state, memory, target, due, half, _LEEWAY * memo.noise)
     if has_slack(state, memory + leeway, target, due + 1.0):
         more = _REFILL_APART if memo.apart > 0.5 else _REFILL_MIXED
         pace = (1.0 + more) * memo.rate + _REFILL_LEAST
