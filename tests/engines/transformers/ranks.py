@@ -115,7 +115,7 @@ def main(rank: int, many: int, folder: Path) -> None:
     }
     ranks.SETTING_OUT = 5.0  # type: ignore[misc]
     done["set otherwise"] = me.run("well", CAP | {"patience": 100 + rank}, nothing)
-    with mock.patch.object(plugin.scheduler, "VERSIONS", ("5.",) if rank == 0 else ("4.",)):
+    with mock.patch.object(plugin.engine, "VERSIONS", ("5.",) if rank == 0 else ("4.",)):
         done["unknown to one"] = me.run("well", CAP, nothing)
     part(rank, folder, done)
 

@@ -91,8 +91,8 @@ def test_where_ranks_are_not_set_alike_none_begins(both, name, text):
 
 
 def test_where_nobody_knows_which_processes_schedule_together_it_does_not_begin(monkeypatch):
-    monkeypatch.setattr("kvsteady.plugins.transformers.scheduler._processes", lambda: 2)
-    monkeypatch.setattr("kvsteady.plugins.transformers.scheduler._helper", lambda: None)
+    monkeypatch.setattr("kvsteady.plugins.transformers.scheduler.processes", lambda: 2)
+    monkeypatch.setattr("kvsteady.plugins.transformers.scheduler.find_helper", lambda: None)
     made = begun("well", 0, CASES["well"][0])
     assert made.scheduler.regulator is None
     assert [repr(step) for step in made.run()] == alone("shadow")

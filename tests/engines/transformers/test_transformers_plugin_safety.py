@@ -15,7 +15,7 @@ from engines.transformers import plugged
 from engines.transformers.plugged import UNHURRIED, engine, plugin, rows_of
 from kvsteady.errors import InputError
 from kvsteady.plugins.regulator import SLOW_IN_A_ROW
-from kvsteady.plugins.transformers.scheduler import why_not
+from kvsteady.plugins.transformers.engine import why_not
 from reference.engines.transformers_cases import measured
 
 own = plugged.importlib.import_module("transformers.generation.continuous_batching.scheduler")

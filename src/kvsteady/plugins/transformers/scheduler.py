@@ -7,44 +7,17 @@ last admission.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from kvsteady.admission import Setup
 from kvsteady.plugins.metrics import metrics_of
 from kvsteady.plugins.ranks import Answer, Ranks
 from kvsteady.plugins.regulator import Regulator, say_aside
 from kvsteady.plugins.settings import Settings
+from kvsteady.plugins.transformers.engine import find_helper, processes, why_not
 from kvsteady.plugins.transformers.watch import Watch
-
-# Releases whose own classes are run in `tests/engines/transformers`.
-VERSIONS: Final = ("5.23.",)
-_HOOKS: Final = (
-    "schedule_batch",
-    "reset",
-    "add_waiting_request",
-    "finish_request",
-    "clear_cancelled_requests",
-    "_get_waiting_candidates",
-    "_process_candidates",
-    "_try_to_meet_safety_margin",
-)
-
-
-def why_not(version: str, base: type, cache: Any) -> str | None:
-    """Why this engine cannot be regulated; None: it can."""
-    if not version.startswith(VERSIONS):
-        known = ", ".join(f"{each}x" for each in VERSIONS)
-        return f"Transformers {version} is not known to it (known: {known})"
-    missing = [name for name in _HOOKS if not hasattr(base, name)]
-    if missing:
-        return f"{base.__name__} has no {', '.join(missing)}"
-    kinds = list(cache.cache_allocators)
-    if kinds != ["full_attention"]:
-        return f"the model's layers keep {' and '.join(kinds)}, and it knows full attention alone"
-    return None
 
 
 class Steadied:
@@ -68,7 +41,7 @@ class Steadied:
     ) -> None:
         self._watch: Watch | None = None  # while `reset` is called
         super().__init__(cache, safety_margin, max_requests_per_batch)  # type: ignore[call-arg]  # the engine's class
-        self._start(safety_margin is None, _helper())
+        self._start(safety_margin is None, find_helper())
 
     def _start(self, default_margin: bool, helper: Any) -> None:
         self.regulator: Regulator | None = None
@@ -104,7 +77,7 @@ class Steadied:
         why = why_not(self.version, type(self).__mro__[2], self.cache)
         if why is not None:
             return why
-        if helper is None and _processes() > 1:
+        if helper is None and processes() > 1:
             return "there are several processes, and it does not find out which schedule together"
         page = self.cache.cache_allocators["full_attention"].tokens_per_page
         regulator = Regulator(self.settings, Setup(self.cache.num_blocks * page, page))
@@ -304,26 +277,3 @@ def checked(settings: Settings) -> Settings:
     """
     settings.make_policy().start(Setup(1 << 16, 16))
     return settings
-
-
-def _processes() -> int:
-    """How many there are."""
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_world_size())
-    return 1
-
-
-def _helper() -> Any:
-    """What the engine knows of its ranks; None if it cannot be found.
-
-    A scheduler is not told: whoever makes it has it.
-    """
-    frame = sys._getframe(1)
-    while frame is not None:
-        helper = getattr(frame.f_locals.get("self"), "distributed_helper", None)
-        if helper is not None:
-            return helper
-        frame = frame.f_back  # type: ignore[assignment]  # None at the end
-    return None
