@@ -72,6 +72,8 @@ def _flag(field: str | None, flags: dict[str, Any]) -> str | None:
     part, _, name = field.rpartition(".")
     if part.endswith("options"):
         return f"--option {name}"
+    if part == "policy":
+        return f"--policy {name}"
     if field in ("load.size", "load.at"):
         return "--burst"
     return f"--{name.replace('_', '-')}" if name in flags else field

@@ -11,6 +11,7 @@ import numpy as np
 
 from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError, shown
+from kvsteady.workload.ranges import real_number
 
 _WINDOW, _SINCE = range(2)
 _PERIOD = 32  # iterations between two changes of the window
@@ -36,7 +37,7 @@ class Aimd:
     Raises
     ------
     InputError
-        Shares out of order, or steps that do not move the window.
+        Shares out of order, or steps that do not move the window, or by over a million.
     """
 
     low: float = 0.85
@@ -52,11 +53,12 @@ class Aimd:
             raise InputError(
                 f"{shown((self.low, self.high))}", field="low, high", allowed="0 < low ≤ high ≤ 1"
             )
-        if not (0 < self.decrease < 1 and self.increase > 0):
+        real_number(self.increase, "increase", most=1e6)
+        if not 0 < self.decrease < 1:
             raise InputError(
-                f"{shown((self.increase, self.decrease))}",
-                field="increase, decrease",
-                allowed="above 0; between 0 and 1",
+                f"{shown(self.decrease)} is out of range",
+                field="decrease",
+                allowed="between 0 and 1",
             )
 
     def start(self, setup: Setup) -> _State:  # noqa: ARG002 -- the Protocol's

@@ -43,18 +43,26 @@ def policy_of(text: str) -> Policy:
     Raises
     ------
     InputError
-        No policy or option of that name, a value that is no number or out of range.
+        No policy or option of that name, an option given twice, a value that is no number or out of
+        range.
     """
     name, _, rest = text.partition(":")
     kind = NAMED.get(name.strip())
     if kind is None:
         raise InputError(f"no policy {shown(name)}", field="policy", allowed=", ".join(NAMED))
-    known = [field.name for field in fields(kind)]
+    types = {field.name: str(field.type) for field in fields(kind)}
+    known = list(types)
     values: dict[str, float] = {}
+    given_already: set[str] = set()
     victim: Victim | None = None
     for pair in filter(None, (part.strip() for part in rest.split(","))):
         option, equals, given = (part.strip() for part in pair.partition("="))
         option = option.replace("-", "_")
+        if option in given_already:
+            raise InputError(
+                f"{name}: given twice", field=f"policy.{option}", allowed="one value each"
+            )
+        given_already.add(option)
         if equals and option == "victim":
             victim = _victim(given)
             continue
@@ -70,8 +78,15 @@ def policy_of(text: str) -> Policy:
             raise InputError(
                 f"{name}: {shown(given)} is no number", field=f"policy.{option}", allowed="a number"
             ) from None
-        values[option] = int(number) if number.is_integer() else number
-    policy: Policy = kind(**values)
+        # A float stays one: kernels have no whole numbers of hundreds of digits.
+        whole = "int" in types[option].split(" | ") and abs(number) < 2**53 and number.is_integer()
+        values[option] = int(number) if whole else number
+    try:
+        policy: Policy = kind(**values)
+    except InputError as error:
+        raise InputError(
+            f"{name}: {error.problem}", field=f"policy.{error.field}", allowed=error.allowed
+        ) from None
     return policy if victim is None else WithVictims(policy, victim)
 
 

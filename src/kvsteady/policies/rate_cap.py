@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from kvsteady.admission import Setup, decide_of
+from kvsteady.admission import NO_LIMIT, Setup, decide_of
 from kvsteady.errors import InputError, shown
 from kvsteady.model.admission import Pace
 from kvsteady.model.system import System
 from kvsteady.policies.ticking import ticks_since
 from kvsteady.theory.caps import rate_caps
+from kvsteady.workload.ranges import real_number
+
+MOST_RATE = 1e6
+_MOST_Z = 1000
 
 _CREDIT, _ADMITTED, _NOW, _TICKS = range(4)
 
@@ -44,7 +47,8 @@ class RateCap:
     Raises
     ------
     InputError
-        A rate that is not above 0, both at once, or none and no workload.
+        A rate that is not above 0 or over a million, a ``z`` below 0 or over a thousand, both rates
+        at once, or none and no workload.
     """
 
     rate: float | None = None
@@ -57,14 +61,14 @@ class RateCap:
     def __post_init__(self) -> None:
         for name in ("rate", "per_second"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(
-                    f"{shown(value)} is out of range", field=name, allowed="above 0, finite"
-                )
+            if value is not None:
+                real_number(value, name, most=MOST_RATE)
         if self.rate is not None and self.per_second is not None:
             raise InputError("given beside rate", field="per_second", allowed="one of the two")
-        if not (math.isfinite(self.z) and self.z >= 0):
-            raise InputError(f"{shown(self.z)} is out of range", field="z", allowed="0 or more")
+        if not 0 <= self.z <= _MOST_Z:
+            raise InputError(
+                f"{shown(self.z)} is out of range", field="z", allowed=f"from 0 to {_MOST_Z}"
+            )
 
     def pace(self, system: System, *, whole_requests: bool) -> Pace:
         """A token bucket that never loses the fraction of a request."""
@@ -105,4 +109,4 @@ def _decide(state: _State, view: Any) -> Any:
     memo[_CREDIT] -= facts.admitted - memo[_ADMITTED]
     memo[_ADMITTED] = facts.admitted
     memo[_CREDIT] = min(memo[_CREDIT] + refill, max(refill, state.rate * (not state.by_clock)) + 1)
-    return int(memo[_CREDIT])
+    return int(min(memo[_CREDIT], float(NO_LIMIT)))

@@ -15,6 +15,7 @@ from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError
 from kvsteady.kernels import kernel
 from kvsteady.model.system import System
+from kvsteady.policies.rate_cap import MOST_RATE
 from kvsteady.policies.ticking import ticks_since
 from kvsteady.theory.caps import rate_caps
 from kvsteady.workload.ranges import real_number, whole_number
@@ -48,7 +49,8 @@ class Wait:
     Raises
     ------
     InputError
-        Not a positive number; neither a rate nor a workload to take it from.
+        Not a positive number, or a rate over a million; neither a rate nor a workload to take it
+        from.
     """
 
     batch: int | None = None
@@ -61,7 +63,7 @@ class Wait:
         if self.batch is not None:
             whole_number(self.batch, "batch", 1, 2**31)
         if self.rate is not None:
-            real_number(self.rate, "rate")
+            real_number(self.rate, "rate", most=MOST_RATE)
 
     def start(self, setup: Setup) -> _State:
         """Threshold and rate."""

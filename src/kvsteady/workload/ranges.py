@@ -49,13 +49,13 @@ def whole_numbers(values: npt.ArrayLike, name: str, low: int, high: int) -> IntA
     return column.astype(np.int64)
 
 
-def real_number(value: object, name: str, above: float = 0.0) -> float:
-    """Check one finite number above a bound."""
+def real_number(value: object, name: str, above: float = 0.0, most: float = math.inf) -> float:
+    """Check one finite number above a bound, and at most another."""
     plain: object = value.item() if isinstance(value, np.generic) else value
-    allowed = f"a number above {above:g}"
+    allowed = f"a number above {above:g}" + (f", at most {most:,.0f}" if most < math.inf else "")
     if isinstance(plain, bool) or not isinstance(plain, int | float):
         raise InputError(f"{shown(plain)} is not a number", field=name, allowed=allowed)
-    if not above < plain < math.inf:
+    if not (above < plain <= most and plain < math.inf):
         raise InputError(f"{shown(plain)} is out of range", field=name, allowed=allowed)
     return float(plain)
 

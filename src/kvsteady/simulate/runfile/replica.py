@@ -61,7 +61,8 @@ def replica_of(
     with within(place("rate_cap"), {"rate": "", "kv_tokens": f"/{place('memory')}.kv_tokens"}):
         pace = _pace(cap, workload, tokens, engine.block_size)
     asked = run.policy if part.policy is None else part.policy
-    with within(place("policy"), {"policy": ""}):
+    memory_place = f"/{place('memory')}.kv_tokens"
+    with within(place("policy"), {"policy": "", "kv_tokens": memory_place}):
         if asked is not None and cap is not None:
             raise InputError("given beside rate_cap", field="policy", allowed="one of the two")
         policy = None if asked is None else policy_of(asked)
