@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 from tuning_cases import H100, PAGED, SECOND, STOCK, TINY, TOKEN, on_vllm
 
@@ -13,6 +14,8 @@ from kvsteady.advise.engine_counsel import settings_with, theory_aside
 from kvsteady.advise.record import Advice
 from kvsteady.advise.tuning.candidates import candidates, nothing
 from kvsteady.advise.tuning.compare import interval_of
+from kvsteady.advise.tuning.counsel import counsel
+from kvsteady.advise.tuning.outcome import TuningOutcome
 from kvsteady.advise.tuning.runs import Runs, setting_of
 from kvsteady.errors import InputError
 from kvsteady.model import Eviction, System
@@ -66,6 +69,32 @@ def test_where_every_token_costs_the_same_recomputing_none_gains_what_was_recomp
     assert runner.setting == "steady"
     assert "under resume" in by_token.advice[0].text
     assert "38" in by_token.advice[0].title + by_token.advice[0].text
+
+
+@pytest.mark.parametrize("eviction", ["resume", "restart"])
+@pytest.mark.parametrize("outcome", [outcome.label for outcome in TuningOutcome])
+def test_each_line_of_advice_names_what_evictions_do(
+    by_token: Tuning, outcome: str, eviction: str
+) -> None:
+    found = msgspec.structs.replace(by_token, outcome=outcome, eviction=eviction)
+    # One that evens out the time between tokens, so that there is a line on it.
+    calm = next(each for each in found.compared if each.effect("itl_p99_ms") is not None)
+    effects = tuple(
+        msgspec.structs.replace(effect, before=9.0, after=1.0)
+        if effect.name == "itl_p99_ms"
+        else effect
+        for effect in calm.effects
+    )
+    found = msgspec.structs.replace(
+        found, compared=(*found.compared, msgspec.structs.replace(calm, effects=effects))
+    )
+    lines = counsel(found)
+    assert len(lines) == (1 if outcome == "stuck" else 2)
+    for line in lines:
+        assert f"under {eviction}" in line.text
+    bare = msgspec.structs.replace(found, front_runner=None, compared=(), tried=())
+    if outcome in ("stuck", "do-nothing"):
+        assert f"under {eviction}" in counsel(bare)[0].text
 
 
 def test_the_seeds_that_confirm_took_part_in_no_choice(by_token: Tuning) -> None:

@@ -52,8 +52,9 @@ def counsel(found: Tuning) -> tuple[Advice, ...]:
                 Advice(
                     title="Cannot tell yet: run it with more seeds",
                     text=f"{runner.setting} changes {found.objective.title} by "
-                    f"{percent(runner.gain)}: {_sure(found)}. A gain worth a change is neither "
-                    "shown nor excluded; until it is, leave the engine as it is.",
+                    f"{percent(runner.gain)}: {_sure(found)}, under {found.eviction}. A gain worth "
+                    "a change is neither shown nor excluded; until it is, leave the engine as it "
+                    "is.",
                 ),
                 *_latency(found),
             )
@@ -132,17 +133,17 @@ def _how(found: Tuning, runner: Measured) -> tuple[Advice, ...]:
         assert best.gain is not None
         text += (
             f" With flags alone the best is {best.setting}: {found.objective.title} "
-            f"{percent(best.gain)}, on the seeds that chose it."
+            f"{percent(best.gain)}, on the seeds that chose it, under {found.eviction}."
         )
     else:
-        text += " With flags alone nothing is worth a change."
+        text += f" With flags alone nothing is worth a change, under {found.eviction}."
     return (Advice(title="What it takes", text=text),)
 
 
 def _nothing(found: Tuning, runner: Measured | None) -> str:
     tried = f"{len(found.tried)} changes were tried"
     if runner is None or runner.gain is None:
-        return f"{tried}; none of them could be compared."
+        return f"{tried}; none of them could be compared, under {found.eviction}."
     gain, objective = runner.gain, found.objective
     if gain.low > 0 and gain.mean >= objective.worth and not explained(runner):
         why = (
@@ -181,7 +182,7 @@ def _latency(found: Tuning) -> tuple[Advice, ...]:
             title="Unless the tail of the time between tokens matters more",
             text=f"{each.setting} takes p99 ITL from {_number(effect.before)} to "
             f"{_number(effect.after)} ms; {found.objective.title} change by "
-            f"{percent(each.gain)}. {_recomputed(each)}",
+            f"{percent(each.gain)}, under {found.eviction}. {_recomputed(each)}",
         ),
     )
 
@@ -195,12 +196,13 @@ def _stuck(found: Tuning) -> Advice:
     runs = [each for each in found.tried if each.outcome == "ran"]
     if runs:
         names = ", ".join(each.setting for each in runs[:3])
-        text = f"Of {len(found.tried)} changes {len(runs)} keep it going, such as {names}."
+        text = f"Of {len(found.tried)} changes {len(runs)} keep it going, such as {names}"
     else:
-        text = f"None of the {len(found.tried)} changes that were tried keeps it going."
+        text = f"None of the {len(found.tried)} changes that were tried keeps it going"
     return Advice(
         title=f"{found.engine} as it is comes to a stop",
-        text=f"{text} Give it more KV tokens or shorter requests before anything else.",
+        text=f"{text}, under {found.eviction}. Give it more KV tokens or shorter requests before "
+        "anything else.",
     )
 
 
