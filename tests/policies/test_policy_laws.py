@@ -11,6 +11,7 @@ from kvsteady.admission import Policy, Setup
 from kvsteady.errors import InputError
 from kvsteady.model import Eviction, PacedPolicy, State, System, iterate
 from kvsteady.policies import (
+    Aimd,
     Greedy,
     GuaranteedNoEvict,
     KvWatermark,
@@ -81,6 +82,8 @@ def test_an_overfull_memory_is_left_behind(policy: PacedPolicy, arithmetic: str)
 
 
 ASKED = [
+    Aimd(),
+    Wait(),
     KvWatermark(0.1),
     MaxActive(),
     GuaranteedNoEvict(),

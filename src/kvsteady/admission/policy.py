@@ -54,7 +54,8 @@ class Policy(Protocol):
 
     The same object then runs in the exact model, in every simulated engine and in real ones.
     Export it from ``kvsteady/policies/__init__.py`` and add it to ``POLICIES`` in
-    ``tests/policies/test_policy_laws.py``: one law suite runs over all.
+    ``tests/policies/test_policy_engines.py``: one law suite runs over all, on engines. ``ASKED`` in
+    ``test_policy_laws.py`` there has those that keep the laws of the exact model.
     """
 
     @property
