@@ -1,14 +1,17 @@
 """Steady: as fast as memory allows in the long run, and never faster than is safe now.
 
 1. *Learn.* The law of output lengths, from tokens watched and completions (`watch`, `learn`). It
-   gives the survival weights w, hence the equilibrium rate x*. Until then max_tokens are believed.
+   gives the survival weights w, hence the equilibrium rate x*. Until then max_tokens are believed,
+   and until one has completed the first four are not paced: as many as make a length known.
 2. *Plan.* Admit at the largest rate up to x* that can be kept for good (`plan`). For lengths that
    are certain this spreads requests evenly and leaves none of the lumps that cycles are made of.
-   Lengths that are not leave dips; they are refilled a few times as fast, while the plan at full
-   rate exceeds memory by no more than twice the standard deviation of memory at equilibrium.
+   Lengths that are not leave dips; they are refilled a few times as fast, and by a constant rate
+   more (where few run each is a large part of a dip), while the plan at full rate exceeds
+   memory by no more than twice the standard deviation of memory at equilibrium.
 3. *Be safe.* Admit a request only while the forecast of everybody's memory, by age (`forecast`),
    stays below capacity in all the time ahead, with ``risk`` standard deviations to spare.
-4. *Batch.* Where a queue is long, wait for as many as a prefill is worth (`batch`).
+4. *Batch.* Where a queue is long, wait for as many as a prefill is worth (`batch`). Where it has
+   iterations of its own, the plan makes up for what batches leave empty until they come.
 
 Where fewer requests are here than equilibrium holds, only 1 and 3 apply.
 """
