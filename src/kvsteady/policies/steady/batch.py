@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 
 from kvsteady.kernels import kernel
+from kvsteady.policies.steady.state import UNKNOWN
 
 # H: 16.1 GB of an 8B model over 131 kB per token (8 KV heads) are 122,000; times of an H100 at full
 # memory say 92,000. 70B: 430,000; 7B with 32 KV heads: 26,000. The batch goes with the root of c.
@@ -42,7 +43,7 @@ _HEAD = 16
 @kernel
 def busy_tokens(state):
     """Prompt tokens of a prefill that gains nothing by more."""
-    return _BUSY_APART if state.memo.apart > 0.5 else _BUSY_MIXED
+    return _BUSY_APART if state.memo.apart > UNKNOWN else _BUSY_MIXED
 
 
 @kernel
@@ -58,7 +59,7 @@ def batch_size(state, view, memory):
     """Requests worth a prefill, at least 1."""
     memo = state.memo
     most = busy_tokens(state) / max(memo.prompt - memo.cached, 1.0) + _ROUND
-    if memo.apart <= 0.5:
+    if memo.apart <= UNKNOWN:
         return max(1, int(min(math.sqrt(2.0 * _MIXED * memo.rate * memory / memo.peak), most)))
     worth = cost_apart(memory) * memo.rate * memory
     best = math.sqrt(2.0 * worth / memo.peak)
@@ -90,7 +91,7 @@ def worth_it(state, view, most, batch):
             return most + 1
         row = view.waiting[count]
         tokens += row.prompt + row.generated - row.cached
-        if memo.apart > 0.5 and row.limit > 2.0 * memo.life:
+        if memo.apart > UNKNOWN and row.limit > 2.0 * memo.life:
             # SGLang keeps the max_tokens of those whom one prefill admits, and would cut it.
             free -= row.prompt - row.shared + min(row.limit, _CLIP) + facts.block
             if free < 0:

@@ -17,6 +17,18 @@ from kvsteady.policies.steady.peaks import peaks
 from kvsteady.policies.steady.spans import left_of, span_of
 from kvsteady.policies.steady.state import AGES
 
+# The share of what the waste is other than expected that is learned per decision.
+_GAIN = 0.05
+
+
+@kernel
+def _mend(memo, facts, more):
+    """Waste as it is: prompts of one length end alike in their last block."""
+    most = 0.5 * (facts.block - 1)
+    change = min(max(memo.unlike + _GAIN * more, -most), most) - memo.unlike
+    memo.unlike += change
+    memo.waste += change
+
 
 @kernel
 def forecast(state, view):
@@ -32,7 +44,7 @@ def forecast(state, view):
         for a in range(AGES):
             for j in range(memo.spans):
                 tokens[a, j] = many[a, j] = squares[a, j] = 0.0
-    top, own, shared = 0, 0.0, 0
+    top, own, shared, prefilled = 0, 0.0, 0, True
     for i in range(facts.shown_running):
         row = view.running[i]
         alike = row.shared
@@ -41,6 +53,7 @@ def forecast(state, view):
         held = row.prompt + row.generated - alike + memo.waste
         own += held - 1.0  # the token that it is given next is not in memory yet
         shared += alike
+        prefilled = prefilled and row.generated > 0
         if memo.certain > 0:
             spread_out(state, row, held)
             continue
@@ -55,7 +68,10 @@ def forecast(state, view):
         squares[a, j] += held * held
         many[a, j] += 1.0
     # What several hold is there once, and is taken to stay.
-    common = (facts.blocks - facts.free) * facts.block - own if shared > 0 else 0.0
+    used = (facts.blocks - facts.free) * facts.block
+    common = used - own if shared > 0 else 0.0
+    if shared == 0 and prefilled and facts.shown_running > 0:
+        _mend(memo, facts, (used - own) / facts.shown_running)
     memo.common = common = max(common, 0.0)
     if memo.certain > 0:
         gather(state, common)

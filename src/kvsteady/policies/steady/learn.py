@@ -55,9 +55,9 @@ def put_together(state, view):
     memo.built = memo.width
     settle(state)
     _requests(state, view)
-    # Memory over the iterations of a mean life, in tokens; a request wastes half a block.
-    memo.waste = 0.5 * (facts.block - 1) + 1 - facts.unwritten
-    own = memo.prompt - memo.shared + memo.waste
+    # Memory over the iterations of a mean life, in tokens; a request wastes about half a block.
+    memo.waste = 0.5 * (facts.block - 1) + 1 - facts.unwritten + memo.unlike
+    own = max(memo.held - memo.shared, 0.0) + memo.waste
     if memo.certain > 0:
         # No dip is noise that would come back: the plan is for the lengths as they are.
         (life, area), noise = sums(state, own, 1.0 * FARTHEST), 0.0
@@ -66,7 +66,7 @@ def put_together(state, view):
         _limit(state, view)
         life, area, noise = _sums_by_cell(state, own)
     memo.life = life
-    memo.peak = own + life
+    memo.peak = memo.prompt - memo.shared + memo.waste + life
     # What several hold is there once, whatever the rate.
     memo.rate = max(facts.blocks * facts.block - memo.common, 0.0) / max(area, 1.0)
     memo.noise = math.sqrt(memo.rate * max(noise, 0.0))
@@ -174,5 +174,32 @@ def _requests(state, view):
             total += view.running[i].prompt
         here = memo.prompts + facts.shown_waiting + facts.shown_running
         memo.prompt = total / max(here, 1.0)
+    _held(state, view)
     memo.shared = min(shared / max(facts.shown_running + told, 1), memo.prompt)
     memo.cached = min(cached / max(told, 1), memo.prompt)
+
+
+@kernel
+def _held(state, view):
+    """Mean prompt in memory: of each output token, for who runs longer is there more often.
+
+    Until enough completed, outputs are as long as max_tokens. Where long prompts have long outputs
+    the mean prompt is less, and is taken: x* is too large then, and the forecast of those who run
+    holds admissions back; too small an x* nothing would mend.
+    """
+    memo, facts = state.memo, view.facts
+    tokens, total = memo.outputs, memo.outputs * memo.carried
+    early = memo.mass < ENOUGH
+    if early:
+        tokens = total = 0.0
+    for i in range(facts.shown_running):
+        row = view.running[i]
+        weight = min(row.limit, TELLING) if early else row.generated
+        tokens += weight
+        total += row.prompt * weight
+    if early:
+        for i in range(facts.shown_waiting):
+            weight = min(view.waiting[i].limit, TELLING)
+            tokens += weight
+            total += view.waiting[i].prompt * weight
+    memo.held = min(total / tokens, memo.prompt) if tokens > 0.0 else memo.prompt

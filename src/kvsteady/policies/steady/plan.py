@@ -19,13 +19,14 @@ import math
 
 from kvsteady.kernels import kernel
 from kvsteady.policies.steady.spans import alive_after, asked_for, bounds, left_of, older, span_of
+from kvsteady.policies.steady.state import UNKNOWN
 
 
 @kernel
 def lay_out(state):
     """Fill ``one`` and ``upto`` with w(h) and W(h)."""
     memo, ahead = state.memo, state.ahead
-    own = memo.prompt - memo.shared + memo.waste
+    own = max(memo.held - memo.shared, 0.0) + memo.waste
     for j in range(memo.spans):
         h = ahead.horizon[j]
         tokens = 1.0 * max(h - memo.late, 0)
@@ -70,9 +71,11 @@ def fits_safely(state, view, row):
     memory = facts.blocks * facts.block
     held = row.prompt + row.generated - row.shared + memo.waste
     left = min(left_of(state, row), memo.farthest)
-    if memo.apart > 0.5 and left > 1:
+    if memo.apart >= UNKNOWN and left > 1:
         # Its first token comes of the prefill, while nobody else gains one.
-        held, left = held + 1, left - 1
+        held += 1
+        if memo.apart > UNKNOWN:
+            left -= 1
     last = span_of(state, left - 1)
     now = max(alive_after(state, row.generated), 1e-12)
     for turn in range(2):

@@ -32,15 +32,18 @@ from kvsteady.policies.steady.forecast import forecast
 from kvsteady.policies.steady.learn import is_stale, put_together
 from kvsteady.policies.steady.lengths import is_outlived
 from kvsteady.policies.steady.plan import fits_safely, has_slack, lay_out, sustainable
+from kvsteady.policies.steady.reserve import reserved
 from kvsteady.policies.steady.spans import set_spans
-from kvsteady.policies.steady.state import Opened, SteadyState, new_state
+from kvsteady.policies.steady.state import UNKNOWN, Opened, SteadyState, new_state
 from kvsteady.policies.steady.watch import listen
 
 # How much faster than x* dips are refilled, and by how many standard deviations of memory the plan
 # at full rate may exceed it then: admissions can still be withheld. A prefill that shares its
 # iteration with the decode is better spread; one that does not is better done at once.
-_REFILL_MIXED, _REFILL_APART = 1.0, 5.0
+_REFILL_MIXED, _REFILL_APART = 0.75, 5.0
 _LEEWAY = 2.0
+# A prefill of so many tokens has its iterations to itself, or nearly so.
+_FILLING = 8192.0
 # Beside that, in requests per iteration: where few are in memory each is a large part of a dip.
 _REFILL_LEAST = 0.05
 # Until one has completed so many are not paced: as many as make a length known.
@@ -102,12 +105,13 @@ def _admit(state: Any, view: Any) -> Any:
         put_together(state, view)
         set_spans(state, view)
     forecast(state, view)
-    most, least = facts.shown_waiting, 1
+    most, least, surely = facts.shown_waiting, 1, 0
     if facts.running + facts.waiting > memo.rate * memo.life:
         memory = float(facts.blocks * facts.block)
         batch = batch_size(state, view, memory - memo.common)
         _refill(state, memory, batch, ticks)
-        most = min(most, max(int(memo.credit), 0))
+        surely = reserved(state, view, batch, ticks)
+        most = min(most, max(int(memo.credit), surely))
         if memo.waited * memo.rate < _PATIENCE * batch:
             least = worth_it(state, view, most, batch)
     else:
@@ -120,6 +124,7 @@ def _admit(state: Any, view: Any) -> Any:
     quota = 0
     while quota < most and fits_safely(state, view, view.waiting[quota]):
         quota += 1
+    quota = max(quota, surely)
     if quota == 0 and facts.running == 0:
         return 1
     return quota if quota >= least else 0
@@ -133,13 +138,16 @@ def _since(state: Any, view: Any) -> Any:
     ticks, iterations = facts.ticks - memo.ticks, facts.iteration - memo.iteration
     memo.admitted, memo.ticks, memo.iteration = facts.admitted, facts.ticks, facts.iteration
     if admitted > 0:
-        own = 1.0 if ticks < iterations else 0.0
-        memo.apart += 0.05 * (own - memo.apart)
         memo.waited = 0.0
+    if admitted > 0 and memo.others_ran > 0:  # else nobody shows whether others stood still
+        own = 1.0 if ticks < iterations else 0.0
+        memo.apart = own if memo.apart == UNKNOWN else memo.apart + 0.05 * (own - memo.apart)
+    memo.others_ran = facts.running
     if facts.running == 0:  # nobody's token marks the time
         ticks = max(ticks, 1)
     memo.waited += ticks
     memo.credit -= admitted
+    memo.reserved = max(memo.reserved - admitted, 0.0)
     return ticks
 
 
@@ -154,13 +162,14 @@ def _refill(state: Any, memory: Any, batch: Any, ticks: Any) -> None:
     leeway = max(_LEEWAY * memo.noise - memo.peak, 0.0)
     # What is empty on average: as a batch is in memory whole when its turn is half over ...
     empty, half = (batch - 0.5) * memo.peak, 0.0
-    if memo.apart > 0.5:
+    if memo.apart > UNKNOWN:
         # ... or, where one comes as another ends, what those who run gain until then.
         gained = 0.5 * memo.life * max(batch - memo.rate, 0.0)
         empty, half = min(empty, gained + _LEEWAY * memo.noise), 0.5 * (batch - 1)
     target = memo.rate * max(1.0 - empty / alone, 0.5)
     pace = sustainable(state, memory, target, due, half, _LEEWAY * memo.noise)
     if has_slack(state, memory + leeway, target, due + 1.0):
-        more = _REFILL_APART if memo.apart > 0.5 else _REFILL_MIXED
+        fills = 1.0 if memo.apart > UNKNOWN else min((memo.prompt - memo.cached) / _FILLING, 1.0)
+        more = _REFILL_MIXED + (_REFILL_APART - _REFILL_MIXED) * fills**2
         pace = (1.0 + more) * memo.rate + _REFILL_LEAST
     memo.credit = min(memo.credit, batch) + ticks * pace

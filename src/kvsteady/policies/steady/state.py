@@ -15,6 +15,8 @@ SPANS = 48
 LENGTHS = 8
 # Iterations ahead that are looked at one by one; of longer times, every second one and so on.
 FINE = 2048
+# `MEMO.apart` before somebody was admitted while others ran.
+UNKNOWN = 0.5
 # Nobody is taken to live for more iterations.
 FARTHEST = 1 << 16
 
@@ -22,8 +24,10 @@ MEMO = np.dtype(
     [
         # the pace
         ("credit", "f8"),  # requests that may be admitted
+        ("reserved", "f8"),  # the same at the pace of those who reserve max_tokens
         ("waited", "f8"),  # ticks since the last admission
         ("apart", "f8"),  # share of admissions that took an iteration of their own
+        ("others_ran", "i8"),  # requests that ran at the last decision
         ("admitted", "i8"),  # `FACTS.admitted` at the last decision
         ("ticks", "i8"),  # `FACTS.ticks` then
         ("iteration", "i8"),  # `FACTS.iteration` then
@@ -31,13 +35,17 @@ MEMO = np.dtype(
         ("rate", "f8"),  # x*, as far as it is known: requests per iteration
         ("life", "f8"),  # mean output tokens
         ("prompt", "f8"),  # mean prompt tokens
+        ("held", "f8"),  # the same of those in memory: by output tokens, not by requests
         ("shared", "f8"),  # of these, held by others as well
         ("cached", "f8"),  # of these, found in the cache by those who wait: they are not computed
         ("peak", "f8"),  # tokens that the mean request holds at its end
         ("usual", "f8"),  # hazard of ending per token, of all ages; as `survival`
         ("noise", "f8"),  # standard deviation of memory at equilibrium, in tokens
         ("waste", "f8"),  # tokens that a request holds on average beside prompt and output so far
+        ("unlike", "f8"),  # of these, beyond half a block
         # learning it
+        ("carried", "f8"),  # mean prompt of the output tokens of those who completed
+        ("outputs", "f8"),  # these tokens, old ones counted less
         ("prompts", "f8"),  # requests in the mean of the prompts, old ones counted less
         ("weight", "f8"),  # of the next completion; grows, so that old ones count less
         ("mass", "f8"),  # completions learned from, in units of `weight`
@@ -168,6 +176,7 @@ def new_state(risk: float) -> SteadyState:
         risk=risk,
     )
     state.memo["weight"], state.memo["width"], state.memo["when"] = 1.0, 1, -1
+    state.memo["apart"] = UNKNOWN
     state.law["survival"] = state.law["living"] = 1.0
     state.ahead["chance"] = state.ahead["fresh"] = 1.0
     return state

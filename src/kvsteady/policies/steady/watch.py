@@ -54,6 +54,8 @@ def listen(state, view):
             continue
         memo.prompts = memo.prompts / forget + 1.0
         memo.prompt += (gone.prompt - memo.prompt) / memo.prompts
+        memo.outputs = memo.outputs / forget + gone.generated
+        memo.carried += (gone.prompt - memo.carried) * gone.generated / max(memo.outputs, 1.0)
         memo.mass = memo.mass / forget + 1.0
         memo.fresh += 1
         if ended:
