@@ -4,9 +4,9 @@
 
 Kernels take a module's constants in as they are compiled. So the package is copied to a temporary
 folder, where they are read from memory as they are needed, and is compiled once for all of them.
-Prints the table of docs/reference/policies/steady.md: tokens per second and completions per decode
-iteration over those of the constants as they are, each with the mean over the workloads, the lowest
-and the highest. It takes about six minutes of CPU time.
+Prints the table of docs/reference/policies/steady-constants.md: tokens per second and completions
+per decode iteration over those of the constants as they are, each with the mean over the workloads,
+the lowest and the highest. It takes about six minutes of CPU time.
 """
 
 from __future__ import annotations

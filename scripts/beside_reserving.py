@@ -1,0 +1,84 @@
+"""`Steady` against reserving max_tokens where few run: completions per decode iteration of both.
+
+    python scripts/beside_reserving.py [DRAWS]
+
+Draws prompts of 1 to 300 and outputs of 2 to 150 tokens, one length or a mix of two to four, and
+memory for 1.2 to 12 of the largest, on the simulators of vLLM (blocks of 1 and 16) and SGLang.
+Prints the mean ratio, the worst, how many are below 1 and the evictions, and the worst case.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from kvsteady.league.engines import iteration_time
+from kvsteady.policies import GuaranteedNoEvict, Steady
+from kvsteady.simulate.engine import Engine
+from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
+from kvsteady.simulate.engines.vllm import Vllm
+from kvsteady.simulate.loads import Saturated
+from kvsteady.simulate.machine import Machine
+from kvsteady.workload import Workload
+
+
+def served(
+    engine: Engine, workload: Workload, kv_tokens: int, policy: Steady | GuaranteedNoEvict
+) -> tuple[float, int]:
+    """Completions per decode iteration after 20 lives, and evictions from the start on."""
+    feed = Saturated(workload).feed()
+    machine = Machine(engine, kv_tokens, iteration_time(), feed, policy=policy, workload=workload)
+    longest = workload.longest_output
+    machine.run(max(20 * longest, 1500))
+    before = machine.clock.copy()
+    machine.run(max(60 * longest, 3000))
+    after = machine.clock
+    done = int(after["all_completed"]) - int(before["all_completed"])
+    return done / (int(after["tick"]) - int(before["tick"])), int(after["all_preempted"])
+
+
+def compare(name: str, mixed: bool, draws: int) -> str:
+    """One line of the table."""
+    rng = np.random.default_rng(7)
+    found = []
+    while len(found) < draws:
+        block = int(rng.choice([1, 16])) if name == "vllm" else 1
+        classes = [
+            (int(rng.integers(1, 300)), int(rng.integers(2, 150)))
+            for _ in range(int(rng.integers(2, 5)) if mixed else 1)
+        ]
+        largest = max(prompt + output for prompt, output in classes)
+        kv_tokens = int(largest * rng.uniform(1.2, 12)) // block * block
+        if kv_tokens < largest + block:
+            continue
+        workload = Workload.classes(classes)
+        engine: Engine = RegulatedSglang(disable_radix_cache=True)
+        if name == "vllm":
+            engine = Vllm(block_size=block, enable_prefix_caching=False, async_scheduling=False)
+        ours, evicted = served(engine, workload, kv_tokens, Steady())
+        theirs, _ = served(engine, workload, kv_tokens, GuaranteedNoEvict())
+        found.append((ours / theirs, evicted, block, classes, kv_tokens))
+    ratios = np.array([each[0] for each in found])
+    alone = sum(evicted for _, evicted, block, _, _ in found if block == 1)
+    blocks = sum(evicted for _, evicted, block, _, _ in found if block > 1)
+    worst = min(found)
+    return (
+        f"| {name} | {'mixes' if mixed else 'one length'} | {ratios.mean():.3f} |"
+        f" {ratios.min():.3f} | {np.mean(ratios < 0.995):.0%} | {alone} | {blocks} |"
+        f" {' + '.join(f'{p}:{o}' for p, o in worst[3])} in {worst[4]:,} |"
+    )
+
+
+def main(args: list[str]) -> None:
+    """Print the table."""
+    draws = int(args[0]) if args else 300
+    print("| engine | | mean | worst | below 0.995 | evicted | in blocks of 16 | the worst |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in ("vllm", "sglang"):
+        for mixed in (False, True):
+            print(compare(name, mixed, draws), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
