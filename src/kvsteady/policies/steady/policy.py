@@ -5,13 +5,15 @@
    and until one has completed the first four are not paced: as many as make a length known.
 2. *Plan.* Admit at the largest rate up to x* that can be kept for good (`plan`). For lengths that
    are certain this spreads requests evenly and leaves none of the lumps that cycles are made of.
-   Lengths that are not leave dips; they are refilled a few times as fast, and by a constant rate
-   more (where few run each is a large part of a dip), while the plan at full rate exceeds
-   memory by no more than twice the standard deviation of memory at equilibrium.
+   Lengths that are not leave dips; they are refilled faster, most where a prefill fills whole
+   iterations, and by a constant rate more (where few run each is a large part of a dip), while the
+   plan at full rate exceeds memory by no more than twice its standard deviation at equilibrium.
 3. *Be safe.* Admit a request only while the forecast of everybody's memory, by age (`forecast`),
    stays below capacity in all the time ahead, with ``risk`` standard deviations to spare.
 4. *Batch.* Where a queue is long, wait for as many as a prefill is worth (`batch`). Where it has
    iterations of its own, the plan makes up for what batches leave empty until they come.
+5. *Never slower than reserving.* Who fits if all live as long as they may gets in at the pace at
+   which those who reserve max_tokens are served (`reserve`), whatever the plan says.
 
 Where fewer requests are here than equilibrium holds, only 1 and 3 apply.
 """

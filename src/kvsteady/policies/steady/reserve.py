@@ -17,7 +17,7 @@ from kvsteady.policies.steady.spans import left_of
 from kvsteady.policies.steady.state import UNKNOWN
 
 # Several that come at once end at once, which matters less, the fewer there are: with room for n
-# up to √n turns are kept for later, and none beyond 16.
+# √n turns are kept for later, or 16 / n if that is less.
 _FEW = 16.0
 
 
