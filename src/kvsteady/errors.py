@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from os import PathLike, fspath
+from typing import Any, Final
+
+_PLACES: Final = ("file", "line", "field", "allowed")
 
 
 class KvsteadyError(Exception):
@@ -37,6 +40,11 @@ class InputError(KvsteadyError, ValueError):
         self.field = field
         self.allowed = allowed
         super().__init__(self._sentence())
+
+    def but(self, **changes: Any) -> InputError:
+        """The same with some of its parts said otherwise."""
+        parts = {name: changes.get(name, getattr(self, name)) for name in _PLACES}
+        return InputError(changes.get("problem", self.problem), **parts)
 
     def _sentence(self) -> str:
         place = "" if self.file is None else self.file

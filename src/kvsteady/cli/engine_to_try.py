@@ -60,7 +60,7 @@ def engine_to_try(
     except InputError as error:
         option = (error.field or "").rpartition(".")[2]
         field = "--block-size" if option in given else f"--option {option}"
-        raise InputError(error.problem, field=field, allowed=error.allowed) from None
+        raise error.but(field=field) from None
     found = own_time(time_part(time, gpu), memory.part(), Path())
     if isinstance(found, FittedTime):
         called = f"{found.model} on {found.tensor_parallel} x {found.gpu}"

@@ -60,9 +60,7 @@ def scenario_of(
     except InputError as error:
         if error.file is not None:
             raise
-        raise InputError(
-            error.problem, field=_flag(error.field, flags), allowed=error.allowed
-        ) from None
+        raise error.but(line=None, field=_flag(error.field, flags)) from None
 
 
 def _flag(field: str | None, flags: dict[str, Any]) -> str | None:

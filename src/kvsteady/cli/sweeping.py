@@ -20,13 +20,7 @@ def named(options: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(
-            error.problem,
-            file=error.file,
-            line=error.line,
-            field=options.get(error.field or "", error.field),
-            allowed=error.allowed,
-        ) from None
+        raise error.but(field=options.get(error.field or "", error.field)) from None
 
 
 @contextmanager

@@ -106,9 +106,7 @@ def read_settings(given: Mapping[str, Any] | None, *, file: str | None = None) -
     try:
         found.make_policy()
     except InputError as error:
-        raise InputError(
-            error.problem, file=file, field=error.field, allowed=error.allowed
-        ) from None
+        raise error.but(file=file) from None
     return found
 
 

@@ -84,9 +84,7 @@ def policy_of(text: str) -> Policy:
     try:
         policy: Policy = kind(**values)
     except InputError as error:
-        raise InputError(
-            f"{name}: {error.problem}", field=f"policy.{error.field}", allowed=error.allowed
-        ) from None
+        raise error.but(problem=f"{name}: {error.problem}", field=f"policy.{error.field}") from None
     return policy if victim is None else WithVictims(policy, victim)
 
 

@@ -95,9 +95,7 @@ def within(path: str, names: Mapping[str, str] | None = None) -> Iterator[None]:
             raise
         name = error.field or ""
         name = (names or {}).get(name, name)
-        raise InputError(
-            error.problem, line=error.line, field=_joined(path, name), allowed=error.allowed
-        ) from None
+        raise error.but(field=_joined(path, name)) from None
 
 
 def _joined(path: str, name: str) -> str:

@@ -170,7 +170,7 @@ def parse_lengths(text: str, field: str, max_tokens: int | None = None) -> Lengt
                     raise InputError("a length is given twice", allowed="each length once")
                 return Lengths.table(table)
     except InputError as error:
-        raise InputError(error.problem, field=field, allowed=error.allowed) from None
+        raise error.but(field=field) from None
     except ValueError:
         pass
     raise InputError(f"{shown(text)} is not a law of lengths", field=field, allowed=allowed)

@@ -55,8 +55,8 @@ def made_engine(name: str, options: Mapping[str, Any]) -> Engine:
     try:
         engine: Engine = kind(**values)
     except InputError as error:
-        raise InputError(
-            f"{name}: {error.problem}", field=f"{_FIELD}.{error.field}", allowed=error.allowed
+        raise error.but(
+            problem=f"{name}: {error.problem}", field=f"{_FIELD}.{error.field}"
         ) from None
     return engine
 
