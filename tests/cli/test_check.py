@@ -7,21 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kvsteady.cli import main
+from commands import run
 
 REQUIRED = {
     "schema_version", "kv_tokens", "x_star", "x_star_blocks", "weights_monotone", "roots_outside",
     "spectral_radius", "dominant_period", "gcd", "worst_cycle_throughput", "restart_loss",
     "verdict", "advice",
 }  # fmt: skip
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    out, err = capsys.readouterr()
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code, out, err
 
 
 def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:

@@ -9,20 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kvsteady.cli import main
+from commands import run
 from kvsteady.league import Match, Result, season
 from kvsteady.sweep import Store, Task
 from league_rows import made
 
 SMALL = ("league", "--quick", "--only", "bar-16-32", "--out")
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    out, err = capsys.readouterr()
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code, out, err
 
 
 @pytest.fixture

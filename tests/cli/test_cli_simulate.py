@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kvsteady.cli import main
+import commands
 from kvsteady.cli.waiting import Waiting
 
 TIME = ("--time", "linear:iteration=0.01,prefill=1e-5")
@@ -24,11 +24,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(["simulate", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code, out, err
+    return commands.run(capsys, "simulate", *arguments)
 
 
 def simulated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:

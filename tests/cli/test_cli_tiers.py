@@ -8,18 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kvsteady.cli import main
+import commands
 from kvsteady.cli.tiers import parse_tolerance
 
 SMALL = ("--class", "60:8", "--class", "60:16", "--kv-tokens", "20000", "--floats")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(["tiers", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code, out, err
+    return commands.run(capsys, "tiers", *arguments)
 
 
 def largest_root(outputs: list[int]) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kvsteady.cli import main
+from commands import run
 
 LLAMA = {
     "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096,
@@ -23,14 +23,6 @@ PAPER = ("--engine", "paper")
 def model(tmp_path: Path) -> str:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     return str(tmp_path)
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    out, err = capsys.readouterr()
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code, out, err
 
 
 def simulated(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+import commands
 from kvsteady.cli import main
 from kvsteady.cli.options import Computers
 from kvsteady.sweep import Workers
@@ -24,11 +25,7 @@ TOKEN = (*PLAIN, "--time", "linear:iteration=0,prefill=0.001,decode=0.001")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as stopped:
-        main(["tune", *arguments])
-    out, err = capsys.readouterr()
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code, out, err
+    return commands.run(capsys, "tune", *arguments)
 
 
 def test_the_json_has_the_documented_types_and_is_shown_again(
