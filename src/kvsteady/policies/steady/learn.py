@@ -57,7 +57,7 @@ def put_together(state, view):
     _requests(state, view)
     # Memory over the iterations of a mean life, in tokens; a request wastes about half a block.
     memo.waste = 0.5 * (facts.block - 1) + 1 - facts.unwritten + memo.unlike
-    own = max(memo.held - memo.shared, 0.0) + memo.waste
+    own = alone(memo)
     if memo.certain > 0:
         # No dip is noise that would come back: the plan is for the lengths as they are.
         (life, area), noise = sums(state, own, 1.0 * FARTHEST), 0.0
@@ -70,6 +70,12 @@ def put_together(state, view):
     # What several hold is there once, whatever the rate.
     memo.rate = max(facts.blocks * facts.block - memo.common, 0.0) / max(area, 1.0)
     memo.noise = math.sqrt(memo.rate * max(noise, 0.0))
+
+
+@kernel
+def alone(memo):
+    """KV tokens that the mean request in memory holds by itself beside its output."""
+    return max(memo.held - memo.shared, 0.0) + memo.waste
 
 
 @kernel

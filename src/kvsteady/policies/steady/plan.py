@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 
 from kvsteady.kernels import kernel
+from kvsteady.policies.steady.learn import alone
 from kvsteady.policies.steady.spans import alive_after, asked_for, bounds, left_of, older, span_of
 from kvsteady.policies.steady.state import UNKNOWN
 
@@ -26,7 +27,7 @@ from kvsteady.policies.steady.state import UNKNOWN
 def lay_out(state):
     """Fill ``one`` and ``upto`` with w(h) and W(h)."""
     memo, ahead = state.memo, state.ahead
-    own = max(memo.held - memo.shared, 0.0) + memo.waste
+    own = alone(memo)
     for j in range(memo.spans):
         h = ahead.horizon[j]
         tokens = 1.0 * max(h - memo.late, 0)

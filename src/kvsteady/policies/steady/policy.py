@@ -38,6 +38,7 @@ from kvsteady.policies.steady.reserve import reserved
 from kvsteady.policies.steady.spans import set_spans
 from kvsteady.policies.steady.state import UNKNOWN, Opened, SteadyState, new_state
 from kvsteady.policies.steady.watch import listen
+from kvsteady.policies.ticking import ticks_since
 
 # How much faster than x* dips are refilled, and by how many standard deviations of memory the plan
 # at full rate may exceed it then: admissions can still be withheld. A prefill that shares its
@@ -137,16 +138,15 @@ def _since(state: Any, view: Any) -> Any:
     """Book what happened since the last decision; returns the decode iterations."""
     memo, facts = state.memo, view.facts
     admitted = facts.admitted - memo.admitted
-    ticks, iterations = facts.ticks - memo.ticks, facts.iteration - memo.iteration
+    apart = facts.ticks - memo.ticks < facts.iteration - memo.iteration
+    ticks = ticks_since(facts, memo.ticks)
     memo.admitted, memo.ticks, memo.iteration = facts.admitted, facts.ticks, facts.iteration
     if admitted > 0:
         memo.waited = 0.0
     if admitted > 0 and memo.others_ran > 0:  # else nobody shows whether others stood still
-        own = 1.0 if ticks < iterations else 0.0
+        own = 1.0 if apart else 0.0
         memo.apart = own if memo.apart == UNKNOWN else memo.apart + 0.05 * (own - memo.apart)
     memo.others_ran = facts.running
-    if facts.running == 0:  # nobody's token marks the time
-        ticks = max(ticks, 1)
     memo.waited += ticks
     memo.credit -= admitted
     memo.reserved = max(memo.reserved - admitted, 0.0)
