@@ -54,7 +54,8 @@ def test_it_serves_as_many_as_vllm_alone_and_hardly_preempts(tmp_path: Path) -> 
         assert driver.scheduler.kvsteady.regulator.why_aside is None
         assert preempted <= 0.05 * lost
     assert rates[True] >= 0.95 * stock
-    assert rates[False] < 0.7 * stock
+    # With the prefix counted for each a request looks twice as large: 62 tokens on average, not 30.
+    assert rates[False] < 0.8 * rates[True]
 
 
 def test_in_little_memory_it_hardly_preempts_either(tmp_path: Path) -> None:
