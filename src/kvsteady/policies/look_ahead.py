@@ -12,6 +12,7 @@ import numpy as np
 
 from kvsteady.admission import Setup, decide_of
 from kvsteady.kernels import kernel
+from kvsteady.policies.sharing import shared_by
 
 _LONGEST = 1 << 16
 
@@ -87,7 +88,7 @@ def _lay_out(state, view, common):
         row = view.running[i]
         tokens, left, last = _life(state.memo, facts, row, row.generated == 0)
         horizon = max(horizon, last)
-        own = _shared(view, row) // block
+        own = shared_by(view, row) // block
         steps[1] += -(-(tokens + min(left, 1)) // block) - own
         steps[last + 1] -= -(-(tokens + left) // block) - own
         # A block begins in each iteration that would begin with full ones.
@@ -109,21 +110,13 @@ def _lay_out(state, view, common):
 
 
 @kernel
-def _shared(view, row):
-    """KV tokens that others hold as well: of one alone, those that the next will share with it."""
-    if view.facts.shown_running == 1 and view.facts.shown_waiting > 0:
-        return view.waiting[0].shared
-    return row.shared
-
-
-@kernel
 def _in_common(view):
     """Blocks that several hold, taken to stay; and the most KV tokens that one has of them."""
     facts = view.facts
     own = most = 0
     for i in range(facts.shown_running):
         row = view.running[i]
-        shared = _shared(view, row)
+        shared = shared_by(view, row)
         own += -(-(row.prompt + row.generated - facts.unwritten) // facts.block)
         own -= shared // facts.block
         most = max(most, shared)

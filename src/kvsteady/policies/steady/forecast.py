@@ -12,6 +12,7 @@ outputs end at few lengths it is `exact`.
 from __future__ import annotations
 
 from kvsteady.kernels import kernel
+from kvsteady.policies.sharing import shared_by
 from kvsteady.policies.steady.exact import clear, gather, spread_out
 from kvsteady.policies.steady.peaks import peaks
 from kvsteady.policies.steady.spans import left_of, span_of
@@ -47,9 +48,7 @@ def forecast(state, view):
     top, own, shared, prefilled = 0, 0.0, 0, True
     for i in range(facts.shown_running):
         row = view.running[i]
-        alike = row.shared
-        if facts.shown_running == 1 and facts.shown_waiting > 0:
-            alike = view.waiting[0].shared  # will be held by both, and stay when it leaves
+        alike = shared_by(view, row)
         held = row.prompt + row.generated - alike + memo.waste
         own += held - 1.0  # the token that it is given next is not in memory yet
         shared += alike
