@@ -41,6 +41,7 @@ CONSTANTS = {
     "_PATIENCE": ("policy.py", ENGINES, "how long a batch is waited for, in its time at x*"),
     "_LEEWAY": ("policy.py", ENGINES, "standard deviations by which a refill may exceed memory"),
     "_REFILL_MIXED": ("policy.py", (MIXED,), "how much faster than x* dips are refilled"),
+    "_FILLING": ("policy.py", (MIXED,), "tokens of a prompt that fill an iteration"),
     "_REFILL_APART": ("policy.py", (APART,), "the same where prefill has iterations of its own"),
     "_REFILL_LEAST": ("policy.py", ENGINES, "beside that, requests per iteration"),
     "_MIXED": ("batch.py", (MIXED,), "what a prefill costs, in iterations of decode"),
@@ -49,6 +50,7 @@ CONSTANTS = {
     "_BUSY_APART": ("batch.py", (APART,), "tokens of such a prefill that are enough"),
     "_ROUND": ("batch.py", ENGINES, "of a request, what may be left of a busy prefill"),
     "_HEAD": ("batch.py", (APART,), "of the queue, how many are asked for their max_tokens"),
+    "_GAIN": ("forecast.py", (MIXED,), "how fast the waste of blocks is learned, per decision"),
 }
 
 HEADER = """\
