@@ -60,7 +60,9 @@ def _each(name: str, *values: float) -> tuple[Constants, ...]:
 
 
 def _max_active(system: System, _: EngineName, given: Mapping[str, float]) -> Policy:
-    if "of_running" not in given:  # what memory holds at full length, where nobody is evicted
+    # What memory holds at full length, where nobody is evicted. `MaxActive()` is asked with what is
+    # left beside a prefix that all share; a run would tell it the whole of memory.
+    if "of_running" not in given:
         setup = Setup(system.kv_tokens, system.block_size, workload=system.workload)
         return MaxActive(MaxActive().start(setup).requests)
     return MaxActive(max(1, round(given["of_running"] * equilibrium(system).running)))
