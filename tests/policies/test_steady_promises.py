@@ -127,8 +127,9 @@ SGLANG = RegulatedSglang(disable_radix_cache=True)
     ids=[*(f"vllm, {law}" for law in LONG), "sglang, uniform"],
 )
 def test_random_lengths_are_evicted_once_in_hundreds_of_iterations(engine, law, seed):
-    # Measured, not proved: at most 0.0018 per iteration in 108 runs of these laws on both engines,
-    # in 131,072 and 40,000 tokens, max_tokens told or not. Here it may be nearly three times that.
+    # Measured, not proved: at most 0.0018 per iteration in 54 runs of these laws on both engines,
+    # in 131,072 and 40,000 tokens, max_tokens told or not (scripts/steady_promises.py). Here it may
+    # be nearly three times that.
     evicted, rate = season(engine, LONG[law], Steady(), seed)
     assert evicted <= 0.005
     assert rate >= 0.94

@@ -85,7 +85,8 @@ def test_told_lengths_are_not_evicted_from_one_longest_output_on(name):
 
 @pytest.mark.parametrize("seed", range(16))
 def test_one_length_is_served_at_x_star_again_when_who_was_evicted_is_gone(seed):
-    # Measured, 300 such draws: in three lives, and as many more as the evicted would take at x*.
+    # Measured, 300 such draws: in three lives, and as many more as the evicted would take at x*
+    # (scripts/steady_promises.py); here after one more.
     rng = np.random.default_rng(seed)
     prompt, output = int(log_uniform(rng, 8, 600)), int(log_uniform(rng, 20, 800))
     law, engine = Workload.fixed(prompt, output), engine_of("vllm", (1, 16)[seed % 2])
