@@ -72,6 +72,16 @@ def first_classes(tickets, below, requests):
 
 
 @numba.njit(cache=True)
+def next_classes(tickets, below, due, seed, random, clock, requests):
+    """Classes of the first requests of a queue as it stands; ``due`` is used up."""
+    order = np.empty(requests, dtype=np.int64)
+    order[0] = clock[HEAD]
+    for i in range(1, requests):
+        order[i] = next_class(tickets, below, due, seed, random, clock[DRAWN] + i)
+    return order
+
+
+@numba.njit(cache=True)
 def _enter(entry, kind, born, size, older, pool, calendar, outputs):
     """Write a new entry at the young end of the age list and into its calendar slot."""
     slot = (born + outputs[kind]) & (calendar.size - 1)

@@ -267,11 +267,8 @@ def head_of_queue(
     law: tuple[Any, ...], queue: tuple[Any, ...], clock: IntArray, due: IntArray, requests: int
 ) -> IntArray:
     """Classes of the next so many requests of a queue, which stays as it is."""
-    ahead = due.copy()
-    kinds = [int(clock[integer.HEAD])]
-    for number in range(int(clock[integer.DRAWN]) + 1, int(clock[integer.DRAWN]) + requests):
-        kinds.append(int(integer.next_class(law[2], law[3], ahead, *queue[:2], number)))
-    return np.array(kinds, dtype=np.int64)
+    order: IntArray = integer.next_classes(law[2], law[3], due.copy(), *queue[:2], clock, requests)
+    return order
 
 
 def check_start(start: object) -> None:
