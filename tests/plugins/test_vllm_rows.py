@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from kvsteady.admission import new_view
+from kvsteady.plugins.vllm import arrivals
 from kvsteady.plugins.vllm.rows import RunningRows, WaitingRows, seen
 from kvsteady.plugins.vllm.sharing import leading
 
@@ -35,6 +37,15 @@ class Asked:
         return (self.priority, self.arrival) < (other.priority, other.arrival)
 
 
+def when(request: Asked) -> float:
+    """Its time of arrival, no whole number."""
+    return request.arrival + 0.25
+
+
+def row(request: Asked) -> tuple[float, ...]:
+    return seen(request, LONGEST, arrived=when(request))
+
+
 class Heap(list[Asked]):
     """A queue by priority, in no order that anybody may rely on."""
 
@@ -57,8 +68,8 @@ class Engine:
     def __post_init__(self) -> None:
         self.view = new_view(8)
         self.waiting: Any = Heap() if self.by_priority else deque()
-        self.rows = RunningRows(LONGEST)
-        self.queue = WaitingRows(LONGEST, by_priority=self.by_priority)
+        self.rows = RunningRows(LONGEST, arrived=when)
+        self.queue = WaitingRows(LONGEST, when, by_priority=self.by_priority)
 
     def arrive(self) -> None:
         request = Asked(
@@ -88,9 +99,9 @@ class Engine:
     def anew(self) -> tuple[Any, Any]:
         """The same, read from scratch."""
         return (
-            np.array([seen(r, LONGEST) for r in self.running], dtype=self.view.running.dtype),
+            np.array([row(r) for r in self.running], dtype=self.view.running.dtype),
             np.array(
-                [seen(r, LONGEST) for r in list(self.waiting)[: self.view.waiting.size]],
+                [row(r) for r in list(self.waiting)[: self.view.waiting.size]],
                 dtype=self.view.waiting.dtype,
             ),
         )
@@ -182,6 +193,26 @@ def test_tokens_on_their_way_count_as_generated() -> None:
     request.num_output_placeholders = 3  # drafts among them, of which no more than 5 can stay
     assert seen(request, LONGEST)[:3] == (10, 5, 5)
     assert seen(Asked("b", 190, 50, 0), LONGEST)[:3] == (190, 0, 10)  # the model is no longer
+
+
+def test_the_time_of_arrival_is_brought_to_the_plug_ins_clock_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wall, ours = iter([1000.0, 1004.0, 5.0]), iter([50.0, 54.5, 60.0, 70.0])
+    monkeypatch.setattr(arrivals, "time", SimpleNamespace(time=lambda: next(wall)))
+    known = arrivals.Arrivals(lambda: next(ours))
+    asked = [
+        SimpleNamespace(request_id=name, arrival_time=came)
+        for name, came in (("a", 998.5), ("ahead", 1007.0), ("set back", 1009.0), ("untold", 0.0))
+    ]
+    for request in asked[:3]:
+        known.came(request)
+    # 1.5 s earlier; by a clock that is 3 s ahead; before this one was set back: none yet to come.
+    assert [known.of(request) for request in asked] == [48.5, 54.5, 60.0, 70.0]
+    assert [known.of(request) for request in asked] == [48.5, 54.5, 60.0, 70.0]
+    for request in asked:
+        known.left(request)
+    assert not known._came
 
 
 def test_what_a_request_shares_are_its_leading_blocks_that_others_hold() -> None:

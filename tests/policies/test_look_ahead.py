@@ -29,7 +29,7 @@ def view_of(
     view = new_view(64)
     for rows, seen in ((running, view.running), (waiting, view.waiting)):
         for i, (prompt, generated, output, shared) in enumerate(rows):
-            seen[i] = (prompt, generated, output, output, shared, shared)
+            seen[i] = (prompt, generated, output, output, shared, shared, 0)
     facts = view.facts
     facts["block"], facts["blocks"], facts["free"] = 16, blocks, free
     facts["running"] = facts["shown_running"] = len(running)

@@ -44,11 +44,11 @@ def in_cohorts(many, apart, prompt, output):
         facts["iteration"] = facts["ticks"] = 100 * number
         facts["shown_gone"], view.gone[0] = 1, (COMPLETED, prompt, output, NO_LIMIT)
         ask(state, view)
-    rows = [(prompt, 1 + age, NO_LIMIT, 0, 0, 0) for age in ages for _ in range(many)]
+    rows = [(prompt, 1 + age, NO_LIMIT, 0, 0, 0, 0) for age in ages for _ in range(many)]
     facts["shown_gone"], facts["shown_running"] = 0, len(rows)
     for i, row in enumerate(rows):
         view.running[i] = row
-    view.waiting[0], facts["shown_waiting"] = (prompt, 0, NO_LIMIT, 0, 0, 0), 1
+    view.waiting[0], facts["shown_waiting"] = (prompt, 0, NO_LIMIT, 0, 0, 0, 0), 1
     known = opened(state)
     put_together(known, view)
     set_spans(known, view)

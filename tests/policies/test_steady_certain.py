@@ -66,10 +66,10 @@ def test_few_lengths_are_the_law_whatever_max_tokens_says():
 def test_when_lengths_are_believed(ends, running, certain):
     view, state, known = taught(ends)
     view.facts["running"] = view.facts["shown_running"] = 1
-    view.running[0] = (100, running, NO_LIMIT, 0, 0, 0)
+    view.running[0] = (100, running, NO_LIMIT, 0, 0, 0, 0)
     view.facts["iteration"] += 1
     view.facts["shown_waiting"] = 1
-    view.waiting[0] = (100, 0, NO_LIMIT, 0, 0, 0)
+    view.waiting[0] = (100, 0, NO_LIMIT, 0, 0, 0, 0)
     ask(state, view)
     assert known.memo["certain"] == certain
 
@@ -113,12 +113,12 @@ def test_a_completion_at_another_length_is_known_before_anybody_is_admitted():
     # All ended at 512. Of 400 young ones one ends at 20: the others may still live to 512.
     view, state, known = taught([512] * 100)
     facts = view.facts
-    facts["shown_waiting"], view.waiting[0] = 1, (100, 0, NO_LIMIT, 0, 0, 0)
+    facts["shown_waiting"], view.waiting[0] = 1, (100, 0, NO_LIMIT, 0, 0, 0, 0)
     facts["running"] = facts["shown_running"] = 400
     for age in range(10, 19):
         facts["iteration"] += 1
         facts["ticks"] += 1
-        view.running[:400] = (100, age, NO_LIMIT, 0, 0, 0)
+        view.running[:400] = (100, age, NO_LIMIT, 0, 0, 0, 0)
         facts["free"] = 100_000 - 400 * (100 + age - 1)
         if age == 18:
             facts["shown_gone"], view.gone[0] = 1, (COMPLETED, 100, 20, NO_LIMIT)
@@ -140,8 +140,8 @@ def test_outputs_of_one_token_that_nobody_watched_leave_the_forecast_a_number():
     facts["block"], facts["blocks"], facts["unwritten"] = 1, 20_000, 1
     facts["running"] = facts["shown_running"] = 3
     facts["waiting"], facts["shown_waiting"], facts["free"] = NO_LIMIT, 1, 20_000 - 3 * 101
-    view.running[:3] = (100, 1, 16_384, 0, 0, 0)
-    view.waiting[0] = (100, 0, 16_384, 0, 0, 0)
+    view.running[:3] = (100, 1, 16_384, 0, 0, 0, 0)
+    view.waiting[0] = (100, 0, 16_384, 0, 0, 0, 0)
     for _ in range(3):
         facts["iteration"] += 1
         facts["shown_gone"], view.gone[0] = 1, (COMPLETED, 100, 1, 16_384)
@@ -160,7 +160,7 @@ def test_the_forecast_is_exact_in_the_fullest_iteration_of_each_span():
         prompt = int(draw.integers(1, 2000))
         # Some are cut before the next length, or between two.
         limit = int(draw.choice([NO_LIMIT, 4096, 700, generated + draw.integers(1, 400)]))
-        view.running[i] = (prompt, generated, limit, 0, 0, 0)
+        view.running[i] = (prompt, generated, limit, 0, 0, 0, 0)
         rows.append((prompt, generated, limit))
     facts["running"] = facts["shown_running"] = len(rows)
     facts["ticks"] += 1

@@ -81,7 +81,7 @@ def test_those_who_run_long_do_not_make_outputs_look_long(spread):
                 elif age == output:
                     left.append(output)
         for i, generated in enumerate(rows):
-            view.running[i] = (100, generated, NO_LIMIT, 0, 0, 0)
+            view.running[i] = (100, generated, NO_LIMIT, 0, 0, 0, 0)
         facts["running"] = facts["shown_running"] = len(rows)
         for i, output in enumerate(left):
             view.gone[i] = (COMPLETED, 100, output, NO_LIMIT)

@@ -45,8 +45,8 @@ def filled_up(outputs, risk, seed):
         view.gone[0], facts["shown_gone"] = (COMPLETED, PROMPT, output, NO_LIMIT), 1
         ask(state, view)
     facts["shown_gone"], facts["running"], facts["shown_running"] = 0, ages.size, ages.size
-    view.running[: ages.size] = [(PROMPT, age, NO_LIMIT, 0, 0, 0) for age in ages]
-    facts["shown_waiting"], view.waiting[0] = 1, (PROMPT, 0, NO_LIMIT, 0, 0, 0)
+    view.running[: ages.size] = [(PROMPT, age, NO_LIMIT, 0, 0, 0, 0) for age in ages]
+    facts["shown_waiting"], view.waiting[0] = 1, (PROMPT, 0, NO_LIMIT, 0, 0, 0, 0)
     known = opened(state)
     known.memo["apart"] = 0.0  # a newcomer's prefill is beside the others' decode
     put_together(known, view)

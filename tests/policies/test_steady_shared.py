@@ -28,10 +28,10 @@ def sharing(kv_tokens, common, rows, waits, *, ended=()):
     facts = view.facts
     facts["block"], facts["blocks"], facts["unwritten"] = 1, kv_tokens, 1
     facts["waiting"], facts["shown_waiting"] = NO_LIMIT, 1
-    view.waiting[0] = (common + waits[0], 0, waits[1], 0, common, common)
+    view.waiting[0] = (common + waits[0], 0, waits[1], 0, common, common, 0)
     facts["running"] = facts["shown_running"] = len(rows)
     for i, (own, generated, limit) in enumerate(rows):
-        view.running[i] = (common + own, generated, limit, 0, common, 0)
+        view.running[i] = (common + own, generated, limit, 0, common, 0, 0)
     held = common + sum(own + generated - 1 for own, generated, _ in rows)
     facts["free"] = kv_tokens - held
     for iteration, output in enumerate([*ended, 0]):

@@ -16,7 +16,7 @@ FACTS = np.dtype(
         # Iterations so far in which those who run gained a token. Where prefill has iterations of
         # its own there are fewer, and the theory's rate per iteration is per one of these.
         ("ticks", "i8"),
-        ("now", "f8"),  # seconds
+        ("now", "f8"),  # seconds; where they begin depends on the engine
         ("block", "i8"),  # tokens per KV block
         ("blocks", "i8"),
         # blocks, before this iteration takes any; with those that only keep a prefix for later
@@ -51,6 +51,10 @@ SEEN = np.dtype(
         # Of one that waits: KV tokens found in the cache, shared ones included, which it need not
         # compute. Those that nobody holds it takes out of the free blocks like others.
         ("cached", "i8"),
+        # When it came, in seconds on the clock of `FACTS.now` and never later: it has been here for
+        # ``now - arrived``. Evictions leave it as it is; it is negative for who came before that
+        # clock began. In the exact model both count iterations.
+        ("arrived", "f8"),
     ]
 )
 """A request in memory or in the queue.

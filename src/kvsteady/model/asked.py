@@ -20,12 +20,11 @@ from kvsteady.admission import (
 )
 from kvsteady.arrays import FloatArray, IntArray
 from kvsteady.errors import InputError
-from kvsteady.model import fluid
+from kvsteady.model import fluid, requeue
+from kvsteady.model.arrivals import SHOWN, Arrivals, Line
+from kvsteady.model.requeue_place import Requeue
 from kvsteady.model.state import State
 from kvsteady.model.system import System
-
-# Of the queue, behind those who were evicted, a policy is shown so many.
-_SHOWN = 32
 
 
 class WholeRequests(Protocol):
@@ -48,7 +47,18 @@ class WholeRequests(Protocol):
 class AskedMachine:
     """An integer machine that asks a policy before each iteration.
 
-    The policy is shown every request, so an iteration costs O(running).
+    The policy is shown every request, so an iteration costs O(running). Its ``now`` counts
+    iterations, and so does ``arrived``, of which `Arrivals` says what it is in a queue that never
+    ends.
+
+    Parameters
+    ----------
+    inner
+        The machine, as it starts.
+    policy, system
+        Who is asked, and about what.
+    requeue
+        Where evicted requests wait; None where they begin anew (`Eviction.RESTART`).
 
     Raises
     ------
@@ -56,7 +66,13 @@ class AskedMachine:
         The policy has an order of victims other than the model's own, fewest generated first.
     """
 
-    def __init__(self, inner: WholeRequests, policy: Policy, system: System) -> None:
+    def __init__(
+        self,
+        inner: WholeRequests,
+        policy: Policy,
+        system: System,
+        requeue: Requeue | None = None,
+    ) -> None:
         if victim_of(policy) not in (None, Victim.FEWEST_GENERATED):
             raise InputError(
                 "the exact model evicts whoever has generated fewest",
@@ -68,18 +84,30 @@ class AskedMachine:
         self._memory = policy.start(Setup(system.kv_tokens, 1, 0, system.workload))
         self._view = new_view(1024)
         self._before = inner.state()
+        self._who = _each(self._before)
+        self._arrivals = Arrivals(self._who[1], requeue)
         self._totals = np.zeros(fluid.COLUMNS)
         self._done = 0
 
     def advance(self, rows: FloatArray) -> None:
         """See `Machine`."""
         for i in range(len(rows)):
-            self._show()
+            shown = self._show()
             self.inner.allow(max(0, min(int(ask(self._memory, self._view)), NO_LIMIT)))
             self.inner.advance(rows[i : i + 1])
+            row, after = rows[i], self.inner.state()
+            self._who = _each(after)
+            resumed = int(row[requeue.RESUMED]) if row.size > requeue.RESUMED else 0
+            self._arrivals.follow(
+                self._done,
+                shown,
+                self._who[1],
+                evicted=int(row[fluid.EVICTED]),
+                resumed=resumed,
+                fresh=int(row[fluid.ADMITTED]) - resumed,
+            )
             self._done += 1
-            self._totals += rows[i, : fluid.COLUMNS]
-            after = self.inner.state()
+            self._totals += row[: fluid.COLUMNS]
             self._tell(after)
             self._before = after
 
@@ -96,13 +124,14 @@ class AskedMachine:
         """Who was evicted with its tokens and waits, the next to be admitted first."""
         return self.inner.waiting()
 
-    def _show(self) -> None:
+    def _show(self) -> tuple[Line, Line, Line]:
+        """Fill the view; returns who is in memory, was evicted and stands in the queue."""
         state, facts = self._before, self._view.facts
-        who = np.repeat(np.arange(state.row.size), state.mass.astype(np.int64))
-        if who.size > self._view.running.size:
-            self._view = with_room(self._view, 2 * who.size)
+        kinds, ages = self._who
+        if kinds.size > self._view.running.size:
+            self._view = with_room(self._view, 2 * kinds.size)
             facts = self._view.facts
-        load, facts["running"] = self._system.workload, who.size
+        load, facts["running"] = self._system.workload, kinds.size
         facts["iteration"] = facts["ticks"] = self._done
         facts["now"] = float(self._done)
         facts["block"], facts["blocks"] = 1, self._system.kv_tokens
@@ -112,21 +141,25 @@ class AskedMachine:
         facts["admitted"] = round(self._totals[fluid.ADMITTED])
         facts["evicted"] = round(self._totals[fluid.EVICTED])
         facts["completed"] = round(self._totals[fluid.COMPLETED])
-        facts["shown_running"] = who.size
-        self._fill(self._view.running[: who.size], state.row[who], state.age[who])
-        back = self.inner.waiting()
-        again = np.repeat(np.arange(back.row.size), back.mass.astype(np.int64))[:_SHOWN]
-        fresh = self.inner.queue_head(_SHOWN)
-        facts["shown_waiting"] = again.size + fresh.size
-        rows = self._view.waiting[: again.size + fresh.size]
-        kinds = np.concatenate([back.row[again], fresh])
-        self._fill(rows, kinds, np.concatenate([back.age[again], np.zeros_like(fresh)]))
+        facts["shown_running"] = kinds.size
+        came, shown = self._arrivals, self._view
+        memory = self._fill(shown.running[: kinds.size], kinds, ages, came.running)
+        again, tokens = _each(self.inner.waiting())
+        many = min(again.size, SHOWN)
+        if many:
+            self._fill(shown.waiting[:many], again[:many], tokens[:many], came.evicted[:many])
+        fresh = self.inner.queue_head(SHOWN)
+        facts["shown_waiting"] = many + fresh.size
+        rows = shown.waiting[many : many + fresh.size]
+        queue = self._fill(rows, fresh, np.zeros_like(fresh), came.queue)
+        return memory, Line(tokens, load.output[again] - tokens), queue
 
-    def _fill(self, rows: np.ndarray, kinds: IntArray, ages: IntArray) -> None:
-        load = self._system.workload
-        rows["prompt"], rows["generated"] = load.prompt[kinds], ages
-        rows["limit"] = load.output[kinds]
-        rows["output"] = load.output[kinds] if self._policy.oracle else 0
+    def _fill(self, rows: np.ndarray, kinds: IntArray, ages: IntArray, arrived: FloatArray) -> Line:
+        limits = self._system.workload.output[kinds]
+        rows["prompt"], rows["generated"] = self._system.workload.prompt[kinds], ages
+        rows["limit"], rows["arrived"] = limits, arrived
+        rows["output"] = limits if self._policy.oracle else 0
+        return Line(ages, limits - ages)
 
     def _tell(self, after: State) -> None:
         """Work out who left: a request that is not there an iteration older.
@@ -152,3 +185,9 @@ class AskedMachine:
                 )
                 many += 1
         self._view.facts["shown_gone"] = many
+
+
+def _each(state: State) -> tuple[IntArray, IntArray]:
+    """Class and age of each request of a state."""
+    who = np.repeat(np.arange(state.row.size), state.mass.astype(np.int64))
+    return state.row[who], state.age[who]

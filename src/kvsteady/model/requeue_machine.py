@@ -233,7 +233,8 @@ def runner(
             )
         inner = runner(system, UNLIMITED, arithmetic, start, seed, eviction, place)
         assert isinstance(inner, IntegerMachine | IntegerRequeue)
-        return AskedMachine(inner, pace, system)
+        place_of = None if eviction is Eviction.RESTART else place
+        return AskedMachine(inner, pace, system, place_of)
     if eviction is Eviction.RESTART:
         return machine(system, pace, arithmetic, start, seed)
     if not isinstance(place, Requeue):

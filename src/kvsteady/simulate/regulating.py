@@ -86,6 +86,7 @@ def _show(s, name, rows):
         # The last token of who is leaving is on its way, as others' are: the engine counts it.
         row.generated = generated(s, slot) + (1 if r.state == LEAVING else 0)
         row.output = r.output if oracle else 0
+        row.arrived = r.arrival - s.clock.from_now
         many += 1
         slot = r.after
     return many

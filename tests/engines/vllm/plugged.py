@@ -68,16 +68,21 @@ class Audit:
         s, view = self.scheduler, self.watch.regulator.view
         facts, longest = view.facts, self.watch._longest
         holding = list(s.kv_holding_waiting)
-        running = [seen(r, longest) for r in [*s.running, *holding]]
+        arrived = self.watch._arrivals.of
+
+        def row(request: Any) -> Any:
+            return seen(request, longest, arrived=arrived(request))
+
+        running = [row(r) for r in [*s.running, *holding]]
         if self.watch._sharing is None:
             assert not view.running["shared"][: len(running)].any()
-        waiting = [] if paused else [seen(r, longest) for r in list(s.waiting)[:256]]
+        waiting = [] if paused else [row(r) for r in list(s.waiting)[:256]]
         for rows, many, wanted in (
             (view.running, facts["shown_running"], running),
             (view.waiting, facts["shown_waiting"], waiting),
         ):
             # What requests share is looked at in turn, and held against the pool elsewhere.
-            for name in ("prompt", "generated", "limit"):
+            for name in ("prompt", "generated", "limit", "arrived"):
                 here = np.array(wanted, dtype=rows.dtype)
                 np.testing.assert_array_equal(rows[name][:many], here[name])
         assert facts["running"] == len(running) - s.num_waiting_for_streaming_input

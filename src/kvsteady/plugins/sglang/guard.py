@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from kvsteady.admission import COMPLETED, EVICTED, Setup
 from kvsteady.plugins.metrics import Metrics, metrics_of
 from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.settings import Settings
+from kvsteady.plugins.sglang.arrivals import Arrivals, now
 from kvsteady.plugins.sglang.head import Head
 from kvsteady.plugins.sglang.residents import Residents
 from kvsteady.plugins.sglang.sharing import Sharing
@@ -38,8 +38,10 @@ class Guard:
         tree = scheduler.tree_cache
         looks = self.regulator.policy.sees_running and not getattr(tree, "disable", False)
         self._sharing = Sharing(tree) if looks else None
-        self._residents = Residents(scheduler.req_to_token_pool.size + 1, self._sharing)
-        self._head = Head()
+        arrivals = Arrivals()
+        rows = scheduler.req_to_token_pool.size + 1
+        self._residents = Residents(rows, arrivals, self._sharing)
+        self._head = Head(arrivals)
         self._batch: Any = None
         self._asked = self._decoded = self._failed = False
         self._ticks = self._iteration = 0
@@ -120,7 +122,6 @@ class Guard:
         facts, page = view.facts, scheduler.page_size
         queue = self._in_order()
         facts["iteration"], facts["ticks"] = self._iteration, self._ticks
-        facts["now"] = time.monotonic()
         facts["block"], facts["blocks"] = page, scheduler.max_total_num_tokens // page
         tokens = scheduler.token_to_kv_pool_allocator.available_size()
         facts["free"] = (tokens + scheduler.tree_cache.evictable_size()) // page
@@ -137,6 +138,7 @@ class Guard:
             if self._sharing is not None and many:
                 shared = int(view.running["shared"][:many].mean())
         facts["shown_waiting"] = self._head.show(view, queue, shared)
+        facts["now"] = now()  # after the rows: nobody in them came later
 
     def _in_order(self) -> list[Any]:
         """The queue as this iteration's prefill will see it.

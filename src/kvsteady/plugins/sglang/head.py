@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from kvsteady.admission import View
+from kvsteady.plugins.sglang.arrivals import Arrivals
 
 
 class Head:
     """Writes the queue's head into a view; what stood there in the step before is moved up."""
 
-    def __init__(self) -> None:
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
         self._shown: list[Any] = []
 
     def show(self, view: View, queue: list[Any], shared: int = 0) -> int:
@@ -29,6 +31,7 @@ class Head:
             row["prompt"] = len(req.origin_input_ids)
             row["generated"] = len(req.output_ids)
             row["limit"] = req.sampling_params.max_new_tokens
+            row["arrived"] = self._arrivals.of(req)
         shown = rows[: len(head)]
         shown["shared"] = shown["cached"] = (shown["prompt"] - 1).clip(max=shared)
         self._shown = head

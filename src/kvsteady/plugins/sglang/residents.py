@@ -13,6 +13,7 @@ import numpy as np
 
 from kvsteady.admission import View
 from kvsteady.plugins.ledger import Ledger
+from kvsteady.plugins.sglang.arrivals import Arrivals
 from kvsteady.plugins.sglang.sharing import Sharing
 
 _EMPTY = np.zeros(0, dtype=np.int64)
@@ -25,16 +26,19 @@ class Residents:
     ----------
     rows
         Rows of the request pool.
+    arrivals
+        Knows when they came.
     sharing
         Knows what they share; None: nothing is.
     """
 
-    def __init__(self, rows: int, sharing: Sharing | None = None) -> None:
-        self._sharing = sharing
+    def __init__(self, rows: int, arrivals: Arrivals, sharing: Sharing | None = None) -> None:
+        self._arrivals, self._sharing = arrivals, sharing
         self._who: list[Any] = [None] * rows
         self._prompt = np.zeros(rows, dtype=np.int64)
         self._limit = np.zeros(rows, dtype=np.int64)
         self._shared = np.zeros(rows, dtype=np.int64)
+        self._arrived = np.zeros(rows)
         self._here, self._known = np.zeros((2, rows), dtype=bool)
         self._present = _EMPTY  # rows, in the batch's order
         # Preempted in a pass that gave their rows to others; not told of yet.
@@ -115,6 +119,7 @@ class Residents:
         shown["shared"] = self._shared[rows]
         shown["prompt"] = prompt
         shown["limit"] = self._limit[rows]
+        shown["arrived"] = self._arrived[rows]
         decoding = len(batch.reqs)
         if decoding:
             # A token more than there is KV: of the last one it is not stored yet.
@@ -128,12 +133,13 @@ class Residents:
         self._shared[row] = 0
         self._prompt[row] = len(req.origin_input_ids)
         self._limit[row] = req.sampling_params.max_new_tokens
+        self._arrived[row] = self._arrivals.of(req)
 
     def _make_room(self, row: int) -> None:
         more = row + 1 - len(self._who)
         if more <= 0:
             return
         self._who += [None] * more
-        for name in ("_prompt", "_limit", "_shared", "_here", "_known"):
+        for name in ("_prompt", "_limit", "_shared", "_arrived", "_here", "_known"):
             old = getattr(self, name)
             setattr(self, name, np.append(old, np.zeros(more, dtype=old.dtype)))

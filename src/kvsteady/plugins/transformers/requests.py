@@ -10,10 +10,11 @@ import numpy as np
 
 from kvsteady.admission import NO_LIMIT
 
-Row = tuple[int, int, int, int, int, int]  # of SEEN: prompt, generated, limit, output, shared, …
+# Of SEEN: prompt, generated, limit, output, shared, cached, arrived.
+Row = tuple[int, int, int, int, int, int, float]
 
 
-def row_of(state: Any, shared: int = 0) -> Row:
+def row_of(state: Any, arrived: float, shared: int = 0) -> Row:
     """A row of `kvsteady.admission` for a ``RequestState``.
 
     A request whose KV was dropped comes back as one with a longer prompt and a smaller limit. At
@@ -24,7 +25,7 @@ def row_of(state: Any, shared: int = 0) -> Row:
     again = tokens - prompt
     most = state.max_new_tokens
     limit = NO_LIMIT if most is None else most + again
-    return prompt, again + len(state.generated_tokens), limit, 0, shared, 0
+    return prompt, again + len(state.generated_tokens), limit, 0, shared, 0, arrived
 
 
 def is_complete(state: Any) -> bool:
@@ -83,10 +84,10 @@ class Rows:
         for name in names:
             generated[place[name]] += 1
 
-    def catch_up(self, order: Iterable[str], states: dict[str, Any], many: int) -> None:
+    def catch_up(self, order: Iterable[str], row: Callable[[str], Row], many: int) -> None:
         """Append who follows in ``order``, until there are so many."""
         for name in islice(order, len(self.names), many):
-            self.append(name, row_of(states[name]))
+            self.append(name, row(name))
 
     def clear(self) -> None:
         """Forget everybody."""

@@ -10,6 +10,8 @@ from kvsteady.admission.view import SHOWN_WAITING
 from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.transformers.requests import Row, Rows, is_complete, row_of
 
+_clock = time.perf_counter  # as the engine does for its requests
+
 
 class Watch:
     """Keeps the view of a policy up to date from what the scheduler does.
@@ -24,7 +26,7 @@ class Watch:
 
     def __init__(self, scheduler: Any, regulator: Regulator) -> None:
         self.scheduler, self.regulator = scheduler, regulator
-        self._start = time.monotonic()
+        self._start = _clock()
         self.running = Rows(lambda many: regulator.room_for(many).running)
         self.waiting = Rows(lambda _: regulator.view.waiting)
         # The one kind of attention there is: the engine's blocks are its blocks.
@@ -39,6 +41,8 @@ class Watch:
         self.waiting.clear()
         self._left: dict[str, tuple[Row, int]] = {}  # unfinished, with their KV tokens
         self._lost: dict[str, int] = {}  # KV tokens of evicted requests, by name
+        # When evicted requests arrived: those whose KV was dropped come back as new ones.
+        self._came: dict[str, float] = {}
         self._prefilling: set[str] = set()
         self._before = 0
 
@@ -52,6 +56,7 @@ class Watch:
             self._arrived += 1
             return
         row, tokens = self._left.pop(name)
+        self._came[name] = row[-1]
         self.regulator.gone(EVICTED, *row[:3])
         self.regulator.ledger.evicted += 1
         self._lost[name] = 0 if state.is_cpu_offloaded else tokens
@@ -61,15 +66,17 @@ class Watch:
         name = state.request_id
         self._remove(name)
         if is_complete(state):
-            self.regulator.gone(COMPLETED, *row_of(state)[:3])
+            self.regulator.gone(COMPLETED, *self._row(state)[:3])
             self.regulator.ledger.completed += 1
+            self._came.pop(name, None)
         else:
-            self._left[name] = row_of(state), state.position_offset
+            self._left[name] = self._row(state), state.position_offset
 
     def cancelled(self, name: str) -> None:
         """A request is given up, wherever it is: no policy learns from that."""
         self._remove(name)
         self._lost.pop(name, None)
+        self._came.pop(name, None)
         self.waiting.remove(name)
 
     def _remove(self, name: str) -> None:
@@ -83,15 +90,17 @@ class Watch:
         """Write the view."""
         scheduler, regulator = self.scheduler, self.regulator
         active, queue = scheduler.active_requests, scheduler.waiting_requests
-        self._left.clear()
+        while self._left:  # given up
+            self._came.pop(self._left.popitem()[0], None)
         if len(self.running.names) != len(active):
             self._look_again(active)
         if len(self.waiting.names) > len(queue):
             self.waiting.clear()
-        self.waiting.catch_up(scheduler.waiting_requests_order, queue, SHOWN_WAITING)
+        order = scheduler.waiting_requests_order
+        self.waiting.catch_up(order, lambda name: self._row(queue[name]), SHOWN_WAITING)
         facts, ledger = regulator.room_for(len(active)).facts, regulator.ledger
         facts["iteration"], facts["ticks"] = self._steps, self._ticks
-        facts["now"] = time.monotonic() - self._start
+        facts["now"] = _clock() - self._start  # after the rows: nobody in them came later
         facts["block"], facts["blocks"] = self._blocks.tokens_per_page, self._blocks.num_blocks
         facts["free"] = self.free() + self.kept()
         facts["running"] = facts["shown_running"] = len(active)
@@ -99,6 +108,13 @@ class Watch:
         facts["arrived"], facts["admitted"] = self._arrived, ledger.admitted
         facts["evicted"], facts["completed"] = ledger.evicted, ledger.completed
         facts["unwritten"], facts["late"] = 1, self._lateness(active)
+
+    def _row(self, state: Any, shared: int = 0) -> Row:
+        came = self._came.get(state.request_id)
+        if came is None:
+            # By another machine's clock, whose rank 0 took it in, it may come from the future.
+            came = min(state.created_time, _clock()) - self._start
+        return row_of(state, came, shared)
 
     def free(self) -> int:
         """Free blocks."""
@@ -129,12 +145,13 @@ class Watch:
         more = len(active) - len(self.running.names)
         self.running.clear()
         for name, state in active.items():
-            prompt, generated, limit, *_ = row_of(state)
+            row = self._row(state)
+            generated = row[1]
             if state.status.name == "PREFILLING":
                 self._prefilling.add(name)
             else:
-                generated = max(generated, state.position_offset + 1 - prompt)
-            self.running.append(name, (prompt, generated, limit, 0, 0, 0))
+                generated = max(generated, state.position_offset + 1 - row[0])
+            self.running.append(name, (row[0], generated, *row[2:]))
         if more > 0:
             self._arrived += more
             self.regulator.ledger.admitted += more
@@ -194,7 +211,7 @@ class Watch:
         self.waiting.remove(name)
         # Nothing is computed yet: what it has in memory it shares, or is copied back.
         shared = 0 if state.is_cpu_offloaded else state.position_offset
-        self.running.append(name, row_of(state, shared))
+        self.running.append(name, self._row(state, shared))
         lost = self._lost.pop(name, None)
         if lost is None:
             return False

@@ -25,16 +25,19 @@ _ANEW_EVERY = 512
 _NOBODY = np.zeros(0, dtype=np.int64)
 
 
-def seen(request: Any, longest: int, shared: int = 0) -> tuple[int, ...]:
+Row = tuple[int, int, int, int, int, int, float]  # of SEEN
+
+
+def seen(request: Any, longest: int, shared: int = 0, arrived: float = 0.0) -> Row:
     """One request as a `SEEN` row; tokens that are being computed count as generated.
 
     ``longest`` is vLLM's max_model_len, at which a request ends whatever its max_tokens; ``shared``
-    are tokens of it that others hold too. Its output no engine knows.
+    are tokens of it that others hold too, ``arrived`` is when it came. Its output no engine knows.
     """
     prompt = request.num_prompt_tokens
     limit = min(request.max_tokens, max(longest - prompt, 1), NO_LIMIT)
     generated = request.num_output_tokens + request.num_output_placeholders
-    return prompt, min(generated, limit), limit, 0, shared, 0
+    return prompt, min(generated, limit), limit, 0, shared, 0, arrived
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -79,11 +82,17 @@ class RunningRows:
     """Rows of those who run, in the order of admission.
 
     Requests get numbers as they are admitted, so that those of who runs are sorted, and a row is
-    found by its request's number. ``shared`` says how many tokens of a request others hold too.
+    found by its request's number. ``shared`` says how many tokens of a request others hold too,
+    ``arrived`` when it came.
     """
 
-    def __init__(self, longest: int, shared: Callable[[Any], int] = lambda _: 0) -> None:
-        self._longest, self._shared = longest, shared
+    def __init__(
+        self,
+        longest: int,
+        shared: Callable[[Any], int] = lambda _: 0,
+        arrived: Callable[[Any], float] = lambda _: 0.0,
+    ) -> None:
+        self._longest, self._shared, self._arrived = longest, shared, arrived
         self._number: dict[str, int] = {}
         self._numbers = np.zeros(0, dtype=np.int64)  # by row
         self._count = 0
@@ -155,7 +164,7 @@ class RunningRows:
         first = self._next - len(came)
         for number, request in enumerate(came, first):
             if self._number.get(request.request_id) == number:  # else it is gone again
-                rows[count] = seen(request, self._longest, self._shared(request))
+                rows[count] = self._seen(request)
                 self._numbers[count] = number
                 count += 1
         self._came.clear()
@@ -175,17 +184,23 @@ class RunningRows:
         self._number = {request.request_id: i for i, request in enumerate(running)}
         self._numbers[: self._count] = np.arange(self._count)
         for i, request in enumerate(running):
-            rows[i] = seen(request, self._longest, self._shared(request))
+            rows[i] = self._seen(request)
+
+    def _seen(self, request: Any) -> Row:
+        return seen(request, self._longest, self._shared(request), self._arrived(request))
 
 
 class WaitingRows:
     """Rows of the queue's head, as many as a policy is shown.
 
-    vLLM's queue is a deque or, by priority, a heap. A heap is kept sorted beside it.
+    vLLM's queue is a deque or, by priority, a heap. A heap is kept sorted beside it. ``arrived``
+    says when a request came.
     """
 
-    def __init__(self, longest: int, *, by_priority: bool) -> None:
-        self._longest = longest
+    def __init__(
+        self, longest: int, arrived: Callable[[Any], float] = lambda _: 0.0, *, by_priority: bool
+    ) -> None:
+        self._longest, self._arrived = longest, arrived
         self._by_priority = by_priority
         self._order: list[Any] = []  # by priority: the whole queue, sorted
         self._shown: list[Any] = []
@@ -206,7 +221,7 @@ class WaitingRows:
             self._shown.pop()
         last = len(self._shown)
         rows[place + 1 : last + 1] = rows[place:last].copy()
-        rows[place] = seen(request, self._longest)
+        rows[place] = self._seen(request)
         self._shown.insert(place, request)
 
     def left(self, request: Any) -> None:
@@ -244,13 +259,16 @@ class WaitingRows:
         if have < many:
             more = list(islice(line, have, many))
             for at, request in enumerate(more, have):
-                rows[at] = seen(request, self._longest)
+                rows[at] = self._seen(request)
             self._shown += more
         return many
 
     def head(self, many: int) -> Sequence[Any]:
         """The first so many requests of those shown."""
         return self._shown[:many]
+
+    def _seen(self, request: Any) -> Row:
+        return seen(request, self._longest, arrived=self._arrived(request))
 
     def _line(self, queue: Any) -> Any:
         if not self._by_priority:

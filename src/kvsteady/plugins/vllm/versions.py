@@ -54,6 +54,12 @@ def missing(scheduler: Any) -> str | None:
     return None
 
 
+def pause_of(scheduler: Any) -> int:
+    """0: runs; 1: admits nobody new; 2: computes nothing."""
+    state = getattr(scheduler, "pause_state", 0)
+    return int(getattr(state, "value", state))
+
+
 def about(version: str) -> str:
     """What is known of a release, for the log."""
     release = version.split("+")[0]

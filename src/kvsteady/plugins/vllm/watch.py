@@ -13,8 +13,10 @@ from kvsteady.admission import COMPLETED, EVICTED, NO_LIMIT, Setup, View
 from kvsteady.plugins.metrics import Metrics
 from kvsteady.plugins.regulator import Regulator
 from kvsteady.plugins.settings import Settings
+from kvsteady.plugins.vllm.arrivals import Arrivals
 from kvsteady.plugins.vllm.rows import RunningRows, WaitingRows, seen
 from kvsteady.plugins.vllm.sharing import HEAD, Sharing
+from kvsteady.plugins.vllm.versions import pause_of
 
 P = ParamSpec("P")
 
@@ -91,10 +93,10 @@ class Watch:
         self._sharing: Sharing | None = None
         if scheduler.kv_cache_manager.enable_caching and self.regulator.policy.sees_running:
             self._sharing = Sharing(scheduler.kv_cache_manager, self._block)
-        self._running = RunningRows(self._longest, self._shared_of)
-        self._waiting = WaitingRows(
-            self._longest, by_priority=getattr(scheduler.policy, "name", "") == "PRIORITY"
-        )
+        self._arrivals = Arrivals(lambda: self.clock() - self._begun)
+        self._running = RunningRows(self._longest, self._shared_of, self._arrivals.of)
+        by_priority = getattr(scheduler.policy, "name", "") == "PRIORITY"
+        self._waiting = WaitingRows(self._longest, self._arrivals.of, by_priority=by_priority)
         self._speculative = int(getattr(scheduler, "num_spec_tokens", 0) or 0) > 0
         self._begun = self.clock()
         self._arrived = self._iterations = 0
@@ -120,7 +122,7 @@ class Watch:
         scheduler = self._scheduler
         self._ran, self._evicted = len(scheduler.running), self.regulator.ledger.evicted
         self._quota = None
-        paused = _pause_of(scheduler)
+        paused = pause_of(scheduler)
         if paused == 2 or not self._anybody():
             return None
         self._iterations += 1
@@ -169,6 +171,7 @@ class Watch:
     def arrived(self, request: Any, queued: bool) -> None:
         """Take down that a request came, into the ordinary queue or not."""
         self._arrived += 1
+        self._arrivals.came(request)
         if queued:
             self._waiting.came(request, first=False, rows=self.regulator.view.waiting)
 
@@ -190,6 +193,7 @@ class Watch:
         name = request.request_id
         self._prefilling.pop(name, None)
         self._lost.pop(name, None)
+        self._arrivals.left(request)
         self._gone(request)
         self._waiting.left(request)
         if request.status.name in _COMPLETED:
@@ -221,7 +225,8 @@ class Watch:
         self._running.fill(view, scheduler.running)
         self._holders = idle = 0
         for at, request in enumerate(holding, ran):
-            view.running[at] = seen(request, self._longest, self._shared_of(request))
+            shared, arrived = self._shared_of(request), self._arrivals.of(request)
+            view.running[at] = seen(request, self._longest, shared, arrived)
             self._holders += self._may_go_on(request)
             idle += request.status.name == _IDLE
         queued = 0 if paused else len(scheduler.waiting)
@@ -233,7 +238,7 @@ class Watch:
         self._facts[0] = (
             ticks,
             ticks,
-            self.clock() - self._begun,
+            self._arrivals.now(),  # read after the rows: nobody in them came later
             *self._memory,
             self._pool.get_num_free_blocks() // self._groups,
             ran + len(holding) - idle,
@@ -292,9 +297,3 @@ class Watch:
         self.regulator.ledger.prefilled += prefilled
         self.regulator.ledger.decoded += total - prefilled
         return middle
-
-
-def _pause_of(scheduler: Any) -> int:
-    """0: runs; 1: admits nobody new; 2: computes nothing."""
-    state = getattr(scheduler, "pause_state", 0)
-    return int(getattr(state, "value", state))
