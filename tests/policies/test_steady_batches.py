@@ -78,6 +78,20 @@ def test_it_serves_as_much_as_the_best_periodic_batches_that_evict_nobody():
     assert found.recompute_tax == 0
 
 
+def test_a_batch_of_one_length_takes_several_prefills_where_max_tokens_are_far():
+    # 128:512 in 131,072 tokens, and 4,096 asked for. Batches of k at even distances find 4,096 k
+    # free and leave 3,840 k empty: 0.88 x* at most with k = 4. Those of k that come as k others end
+    # leave what memory grows by until the next, 256 k, and with k = 29 that is 0.057.
+    ours, even = (
+        play(Match(workload="fixed-far", entrant=entrant, engine="sglang", constants=constants))
+        for entrant, constants in (("steady", ()), ("wait", (("batch", 4.0),)))
+    )
+    assert ours.of_x >= 0.93
+    assert ours.recompute_tax == 0
+    assert even.of_x < 0.88
+    assert ours.tokens_per_second >= 1.02 * even.tokens_per_second
+
+
 def test_large_batches_leave_little_memory_empty():
     # The test of the plug-in in SGLang's real classes, decision for decision.
     rows, requests = [], [{"prompt": 20, "output": 40}] * 40_000

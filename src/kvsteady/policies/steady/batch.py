@@ -12,6 +12,11 @@ cache holds is not computed, and memory is what requests have to themselves.
 Where prefill has its own iterations, all of the newcomers' max_tokens must fit in the pass that
 admits them (SGLang). What of it the mean output leaves, r, is empty too: ``k r``, as far as that is
 more than the standard deviation of memory, which is empty for its noise anyway.
+
+Of one length a batch of k ends at once and frees ``k s``. There it may take several passes in a
+row: room R for a newcomer is ``r`` beyond its own need of ``s``, which each pass finds anew, while
+those before it took their prompts only. With ``k (s - l0 / 2)`` free on average these are
+``R / (s - l0 / 2)`` passes of any k, and r is not empty beside ``k s / 2``.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -62,8 +67,11 @@ def batch_size(state, view, memory):
     if memo.apart <= UNKNOWN:
         return max(1, int(min(math.sqrt(2.0 * _MIXED * memo.rate * memory / memo.peak), most)))
     worth = cost_apart(memory) * memo.rate * memory
-    best = math.sqrt(2.0 * worth / memo.peak)
     kept = _never_generated(state, view)
+    memo.passes = _passes(memo, kept)
+    best = math.sqrt(2.0 * worth * memo.passes / memo.peak)
+    if memo.passes > 1.0:
+        return max(1, int(min(best + 0.5, most * memo.passes)))
     if kept > 0.0:
         least = math.sqrt(worth / (0.5 * memo.peak + kept))
         best = max(least, min(best, memo.noise / kept))
@@ -81,9 +89,40 @@ def _never_generated(state, view):
 
 
 @kernel
+def _passes(memo, kept):
+    """Prefills that one batch takes, where that leaves less empty than a pass for each."""
+    if memo.certain != 1:
+        return 1.0
+    passes = (kept + memo.life) / (memo.peak - 0.5 * memo.prompt)
+    return passes if passes > 1.0 and passes * memo.peak < memo.peak + 2.0 * kept else 1.0
+
+
+@kernel
+def fit_one_pass(view, most):
+    """How many of the queue's head, up to ``most``, SGLang admits in one pass.
+
+    It must not be asked for more: refused one, it tries again only when somebody has ended.
+    """
+    facts = view.facts
+    free = facts.free * facts.block
+    for i in range(most):
+        row = view.waiting[i]
+        free -= row.prompt - row.shared + min(row.limit, _CLIP) + facts.block
+        if free <= 0:
+            return i
+    return most
+
+
+@kernel
 def worth_it(state, view, most, batch):
     """How many of the queue's head are worth a prefill; more than ``most`` if so many are not."""
     memo, facts = state.memo, view.facts
+    if memo.passes > 1.0:
+        if memo.open > 0:
+            return 1
+        if most < batch:
+            return most + 1
+        batch = max(int(batch / memo.passes), 1)
     busy, tokens, count = busy_tokens(state), 0, 0
     free = facts.free * facts.block
     while count < batch and tokens < busy:

@@ -29,7 +29,7 @@ from typing import Any
 from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError, shown
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.batch import batch_size, worth_it
+from kvsteady.policies.steady.batch import batch_size, fit_one_pass, worth_it
 from kvsteady.policies.steady.forecast import forecast
 from kvsteady.policies.steady.learn import is_stale, put_together
 from kvsteady.policies.steady.lengths import is_outlived
@@ -130,7 +130,12 @@ def _admit(state: Any, view: Any) -> Any:
     quota = max(quota, surely)
     if quota == 0 and facts.running == 0:
         return 1
-    return quota if quota >= least else 0
+    if quota < least:
+        return 0
+    if memo.passes > 1.0 and facts.running > 0:
+        memo.open = max(memo.open, quota)
+        return fit_one_pass(view, quota)
+    return quota
 
 
 @kernel
@@ -149,6 +154,7 @@ def _since(state: Any, view: Any) -> Any:
     memo.others_ran = facts.running
     memo.waited += ticks
     memo.credit -= admitted
+    memo.open = 0 if ticks > 0 else max(memo.open - admitted, 0)
     memo.reserved = max(memo.reserved - admitted, 0.0)
     return ticks
 

@@ -27,6 +27,8 @@ MEMO = np.dtype(
         ("reserved", "f8"),  # the same at the pace of those who reserve max_tokens
         ("waited", "f8"),  # ticks since the last admission
         ("apart", "f8"),  # share of admissions that took an iteration of their own
+        ("passes", "f8"),  # prefills that a batch takes
+        ("open", "i8"),  # requests of a batch whose prefills have begun
         ("others_ran", "i8"),  # requests that ran at the last decision
         ("admitted", "i8"),  # `FACTS.admitted` at the last decision
         ("ticks", "i8"),  # `FACTS.ticks` then
@@ -177,6 +179,7 @@ def new_state(risk: float) -> SteadyState:
     )
     state.memo["weight"], state.memo["width"], state.memo["when"] = 1.0, 1, -1
     state.memo["apart"] = UNKNOWN
+    state.memo["passes"] = 1.0
     state.law["survival"] = state.law["living"] = 1.0
     state.ahead["chance"] = state.ahead["fresh"] = 1.0
     return state
