@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvsteady.model import System
-from kvsteady.policies import Steady
+from kvsteady.policies import GuaranteedNoEvict, Steady
 from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
@@ -50,6 +50,44 @@ def test_few_large_requests_are_served_as_fast_as_with_reserved_memory(prompt, o
     )
     assert rate >= 0.99 * reserved
     assert evicted == 0
+
+
+def per_iteration(engine, policy, workload, kv_tokens):
+    """Completions per iteration of any kind, and evictions from the start on."""
+    machine = Machine(engine, kv_tokens, UnitTime(), Saturated(workload).feed(), policy=policy)
+    machine.run(60 * workload.longest_output)
+    before = int(machine.clock["all_completed"])
+    machine.run(400 * workload.longest_output)
+    done = int(machine.clock["all_completed"]) - before
+    return done / (400 * workload.longest_output), int(machine.clock["all_preempted"])
+
+
+@pytest.mark.parametrize(
+    ("engine", "classes", "kv_tokens"),
+    [
+        # With the plan alone they had 0.83, 0.74, 0.92 and 0.92 of what reserving serves.
+        ("sglang", [(27, 5)], 145),
+        ("sglang", [(269, 30), (191, 139), (28, 131)], 495),
+        ("vllm", [(180, 64), (217, 128), (285, 113), (28, 51)], 810),
+        ("sglang", [(297, 3), (30, 30), (290, 104)], 1326),
+    ],
+)
+def test_reserving_has_its_turn_where_it_serves_more(engine, classes, kv_tokens):
+    def runs(policy):
+        chosen = vllm(1) if engine == "vllm" else RegulatedSglang(disable_radix_cache=True)
+        return per_iteration(chosen, policy, Workload.classes(classes), kv_tokens)
+
+    (ours, evicted), (reserved, _) = runs(Steady()), runs(GuaranteedNoEvict())
+    # One measurement in nine is the plan's again, later fewer.
+    assert ours >= 0.975 * reserved
+    assert evicted == 0
+
+
+def test_the_plan_stays_where_it_serves_more():
+    # Seven fit to their ends, and ten if they start one after the other: 10 prompts of 128 and
+    # 256 (1 + 2 + ... + 10) / 10 more tokens are 2,688.
+    rate, _ = per_iteration(vllm(1), Steady(), Workload.fixed(128, 256), 2700)
+    assert rate >= 1.25 * 7 / 256
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,14 @@ def cost_apart(memory):
 
 
 @kernel
+def prefill_apart(state, view, many):
+    """What a prefill of the mean prompts of so many costs then: beyond a busy one by its tokens."""
+    memo, facts = state.memo, view.facts
+    tokens = many * max(memo.prompt - memo.cached, 1.0)
+    return cost_apart(1.0 * facts.blocks * facts.block) * max(tokens / _BUSY_APART, 1.0)
+
+
+@kernel
 def batch_size(state, view, memory):
     """Requests worth a prefill, at least 1."""
     memo = state.memo

@@ -13,7 +13,8 @@
 4. *Batch.* Where a queue is long, wait for as many as a prefill is worth (`batch`). Where it has
    iterations of its own, the plan makes up for what batches leave empty until they come.
 5. *Never slower than reserving.* Who fits if all live as long as they may gets in at the pace at
-   which those who reserve max_tokens are served (`reserve`), whatever the plan says.
+   which those who reserve max_tokens are served (`reserve`), whatever the plan says. Where few run
+   and that falls short, reserving has its turn (`trial`).
 
 Where fewer requests are here than equilibrium holds, only 1 and 3 apply.
 """
@@ -34,9 +35,10 @@ from kvsteady.policies.steady.forecast import forecast
 from kvsteady.policies.steady.learn import is_stale, put_together
 from kvsteady.policies.steady.lengths import is_outlived
 from kvsteady.policies.steady.plan import fits_safely, has_slack, lay_out, sustainable
-from kvsteady.policies.steady.reserve import reserved
+from kvsteady.policies.steady.reserve import fit_whole, reserved
 from kvsteady.policies.steady.spans import set_spans
 from kvsteady.policies.steady.state import UNKNOWN, Opened, SteadyState, new_state
+from kvsteady.policies.steady.trial import book, is_reserving, start_over
 from kvsteady.policies.steady.watch import listen
 from kvsteady.policies.ticking import ticks_since
 
@@ -110,6 +112,8 @@ def _admit(state: Any, view: Any) -> Any:
     forecast(state, view)
     most, least, surely = facts.shown_waiting, 1, 0
     if facts.running + facts.waiting > memo.rate * memo.life:
+        if memo.mass > 0.0 and is_reserving(state, view):
+            return 0 if memo.draining > 0 else fit_whole(state, view, facts.shown_waiting)
         memory = float(facts.blocks * facts.block)
         batch = batch_size(state, view, memory - memo.common)
         _refill(state, memory, batch, ticks)
@@ -119,6 +123,7 @@ def _admit(state: Any, view: Any) -> Any:
             least = worth_it(state, view, most, batch)
     else:
         memo.credit = 0.0
+        start_over(memo, 0)
     first = _FIRST if memo.mass == 0.0 else 1
     if facts.running < first:
         most, least = max(most, min(first - facts.running, facts.shown_waiting)), 1
@@ -145,6 +150,7 @@ def _since(state: Any, view: Any) -> Any:
     admitted = facts.admitted - memo.admitted
     apart = facts.ticks - memo.ticks < facts.iteration - memo.iteration
     ticks = ticks_since(facts, memo.ticks)
+    book(state, view, ticks, admitted)
     memo.admitted, memo.ticks, memo.iteration = facts.admitted, facts.ticks, facts.iteration
     if admitted > 0:
         memo.waited = 0.0

@@ -28,26 +28,31 @@ def reserved(state, view, batch, ticks):
     memory = facts.blocks - memo.common / facts.block
     # Where a prefill has an iteration of its own, the first token comes of it.
     life = max(memo.life - (1.0 if memo.apart > UNKNOWN else 0.0), 1.0)
-    many = max(memory / _at_its_end(state, facts, view.waiting[0]), 1.0)
+    many = max(memory / at_its_end(state, facts, view.waiting[0]), 1.0)
     kept = max(batch, min(math.sqrt(many), _FEW / many))
     memo.reserved = min(memo.reserved, kept) + ticks * many / life
-    due = min(int(memo.reserved), facts.shown_waiting)
-    if due == 0:
-        return 0
-    held = 0
-    for i in range(facts.shown_running):
-        held += _at_its_end(state, facts, view.running[i])
-        if held >= memory:
-            return 0
-    for i in range(due):
-        held += _at_its_end(state, facts, view.waiting[i])
-        if held > memory:
-            return i
-    return due
+    return fit_whole(state, view, min(int(memo.reserved), facts.shown_waiting))
 
 
 @kernel
-def _at_its_end(state, facts, row):
+def fit_whole(state, view, most):
+    """How many of the queue's head, up to ``most``, fit if all live as long as they may."""
+    memo, facts = state.memo, view.facts
+    memory = facts.blocks - memo.common / facts.block
+    held = 0
+    for i in range(facts.shown_running if most > 0 else 0):
+        held += at_its_end(state, facts, view.running[i])
+        if held >= memory:
+            return 0
+    for i in range(most):
+        held += at_its_end(state, facts, view.waiting[i])
+        if held > memory:
+            return i
+    return most
+
+
+@kernel
+def at_its_end(state, facts, row):
     """Blocks that nobody else holds."""
     own = row.prompt - row.shared + row.generated + left_of(state, row) - facts.unwritten
     return -(-own // facts.block)

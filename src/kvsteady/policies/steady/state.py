@@ -29,6 +29,15 @@ MEMO = np.dtype(
         ("apart", "f8"),  # share of admissions that took an iteration of their own
         ("passes", "f8"),  # prefills that a batch takes
         ("open", "i8"),  # requests of a batch whose prefills have begun
+        # plan or reserve (`trial`)
+        ("reserves", "i8"),  # 1 while reserving has its turn
+        ("draining", "i8"),  # 1 until memory is empty for it
+        ("served", "f8"),  # output tokens in the measurement that is under way
+        ("spent", "f8"),  # its time, in decode iterations; below 0 until it begins
+        ("measured", "i8"),  # measurements of who has its turn, in this turn
+        ("rates", "f8", 2),  # measured last of the plan, and of reserving
+        ("stay", "i8", 2),  # measurements before the other has a chance
+        # counts at the last decision
         ("others_ran", "i8"),  # requests that ran at the last decision
         ("admitted", "i8"),  # `FACTS.admitted` at the last decision
         ("ticks", "i8"),  # `FACTS.ticks` then
@@ -180,6 +189,7 @@ def new_state(risk: float) -> SteadyState:
     state.memo["weight"], state.memo["width"], state.memo["when"] = 1.0, 1, -1
     state.memo["apart"] = UNKNOWN
     state.memo["passes"] = 1.0
+    state.memo["stay"] = 3, 8
     state.law["survival"] = state.law["living"] = 1.0
     state.ahead["chance"] = state.ahead["fresh"] = 1.0
     return state
