@@ -113,7 +113,9 @@ def _admit(state: Any, view: Any) -> Any:
     most, least, surely = facts.shown_waiting, 1, 0
     if facts.running + facts.waiting > memo.rate * memo.life:
         if memo.mass > 0.0 and is_reserving(state, view):
-            return 0 if memo.draining > 0 else fit_whole(state, view, facts.shown_waiting)
+            if memo.draining > 0:
+                return 0
+            return max(fit_whole(state, view, most), 1 if facts.running == 0 else 0)
         memory = float(facts.blocks * facts.block)
         batch = batch_size(state, view, memory - memo.common)
         _refill(state, memory, batch, ticks)
