@@ -60,10 +60,10 @@ def start_over(memo, reserves):
 def is_reserving(state, view):
     """Whether it is the turn of reserving."""
     memo = state.memo
-    if memo.draining > 0 and view.facts.running == 0:
-        memo.draining, memo.served, memo.spent = 0, 0.0, 0.0
     if memo.draining == 0 and memo.spent >= _MEASURED * memo.life:
         _compare(state, view)
+    if memo.draining > 0 and view.facts.running == 0:
+        memo.draining, memo.served, memo.spent = 0, 0.0, 0.0
     return memo.reserves == _RESERVES
 
 
