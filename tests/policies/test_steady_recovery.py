@@ -102,5 +102,4 @@ def test_one_length_is_served_at_x_star_again_when_who_was_evicted_is_gone(seed)
     again, _ = live(machine, 3 * output + round(evicted / best))
     more, completed = live(machine, 6 * output)
     assert completed >= 0.95 * best * 6 * output
-    if engine.block_size == 1:
-        assert again + more == 0
+    assert again + more == 0

@@ -27,13 +27,16 @@ def clear(state):
 
 @kernel
 def spread_out(state, row, held):
-    """Put a request down where it may end: a part at each length before it."""
+    """Put a request down where it may end: a part at each length before it.
+
+    Returns the last bucket of iterations in which it may be there.
+    """
     memo, ahead = state.memo, state.ahead
     longest = memo.certain - 1
     c = 0
     while c < longest and state.lengths[c].tokens <= row.generated:
         c += 1
-    left = 1.0
+    left, bucket = 1.0, 0
     for k in range(c, longest + 1):
         end = min(state.lengths[k].tokens, row.limit)
         last = min(max(end - row.generated, 1) + memo.late, memo.farthest) - 1
@@ -51,16 +54,19 @@ def spread_out(state, row, held):
             ahead.spread[1, j] += settled * held
             ahead.spread[2, j] += settled * held * held
         if final:
-            ahead.ending[bucket] += 1.0
-            ahead.ending_tokens[bucket] += held
-            return
+            if longest > 0:  # else `leaving` says as much
+                ahead.ending[bucket] += 1.0
+                ahead.ending_tokens[bucket] += held
+            break
+    return bucket
 
 
 @kernel
 def gather(state, common):
     """Fill ``horizon``, ``mean``, ``variance`` and ``full``; ``common`` KV tokens stay for good."""
     memo, ahead = state.memo, state.ahead
-    peaks(state, ahead.ending, ahead.ending_tokens, ahead.full)
+    if memo.certain > 1:
+        peaks(state, ahead.ending, ahead.ending_tokens, ahead.full)
     peaks(state, ahead.leaving, ahead.leaving_tokens, ahead.mean)
     zeroth = first = second = 0.0
     for j in range(memo.spans - 1, -1, -1):
@@ -70,4 +76,4 @@ def gather(state, common):
         h = 1.0 * ahead.horizon[j]
         ahead.variance[j] = max(second + 2.0 * h * first + h * h * zeroth, 0.0)
         ahead.mean[j] += common
-        ahead.full[j] += common
+        ahead.full[j] = ahead.full[j] + common if memo.certain > 1 else ahead.mean[j]

@@ -17,6 +17,12 @@ from kvsteady.policies.steady.exact import clear, gather, spread_out
 from kvsteady.policies.steady.peaks import peaks
 from kvsteady.policies.steady.spans import left_of, span_of
 from kvsteady.policies.steady.state import AGES
+from kvsteady.policies.steady.whole_blocks import (
+    count_blocks,
+    counted_block,
+    gather_blocks,
+    shift_of,
+)
 
 # The share of what the waste is other than expected that is learned per decision.
 _GAIN = 0.05
@@ -33,7 +39,9 @@ def _mend(memo, facts, more):
 
 @kernel
 def forecast(state, view):
-    """Fill ``horizon``, ``mean``, ``variance`` and ``full``, of those who run, in tokens."""
+    """Fill ``horizon``, ``mean``, ``variance``, ``full`` and ``lumps``, of those who run, in
+    tokens.
+    """
     memo, facts, ahead = state.memo, view.facts, state.ahead
     tokens, many, squares = ahead.tokens, ahead.many, ahead.squares
     last_bucket = (memo.farthest - 1) >> memo.coarse
@@ -45,19 +53,26 @@ def forecast(state, view):
         for a in range(AGES):
             for j in range(memo.spans):
                 tokens[a, j] = many[a, j] = squares[a, j] = 0.0
+    block = counted_block(state, facts.block)
+    shift = shift_of(block)
     top, own, shared, prefilled = 0, 0.0, 0, True
     for i in range(facts.shown_running):
         row = view.running[i]
         alike = shared_by(view, row)
-        held = row.prompt + row.generated - alike + memo.waste
+        alone = row.prompt + row.generated - alike
+        held = alone + memo.waste
         own += held - 1.0  # the token that it is given next is not in memory yet
         shared += alike
         prefilled = prefilled and row.generated > 0
         if memo.certain > 0:
-            spread_out(state, row, held)
+            bucket = spread_out(state, row, held)
+            if block > 0:
+                count_blocks(state, alone - facts.unwritten, bucket, block, shift)
             continue
         last = left_of(state, row) - 1
         bucket = last >> memo.coarse
+        if block > 0:
+            count_blocks(state, alone - facts.unwritten, bucket, block, shift)
         ahead.ending_tokens[bucket] += held
         ahead.ending[bucket] += 1.0
         a = row.generated >> memo.young
@@ -74,7 +89,20 @@ def forecast(state, view):
     memo.common = common = max(common, 0.0)
     if memo.certain > 0:
         gather(state, common)
-        return
+    else:
+        _gather(state, common, top)
+    if block > 0:
+        gather_blocks(state, block, used, shared > 0)
+    else:
+        for j in range(memo.spans):
+            ahead.lumps[j] = 0.0
+
+
+@kernel
+def _gather(state, common, top):
+    """Fill all but ``lumps`` from the bins, up to age bin ``top``; ``common`` tokens stay."""
+    memo, ahead = state.memo, state.ahead
+    tokens, many, squares = ahead.tokens, ahead.many, ahead.squares
     peaks(state, ahead.ending, ahead.ending_tokens, ahead.full)
     for j in range(memo.spans):
         ahead.mean[j] = ahead.variance[j] = 0.0

@@ -21,6 +21,7 @@ from kvsteady.kernels import kernel
 from kvsteady.policies.steady.learn import alone
 from kvsteady.policies.steady.spans import alive_after, asked_for, bounds, left_of, older, span_of
 from kvsteady.policies.steady.state import UNKNOWN
+from kvsteady.policies.steady.whole_blocks import counted_block
 
 
 @kernel
@@ -66,17 +67,21 @@ def fits_safely(state, view, row):
     """Whether one more leaves the forecast below memory; if so it is counted in.
 
     The forecast is ``risk`` standard deviations above the mean, or what is held if nobody ends
-    early, whichever is less.
+    early, whichever is less, both in whole blocks.
     """
     memo, facts, ahead = state.memo, view.facts, state.ahead
     memory = facts.blocks * facts.block
-    held = row.prompt + row.generated - row.shared + memo.waste
+    own = row.prompt + row.generated - row.shared
+    block = counted_block(state, facts.block)
     left = min(left_of(state, row), memo.farthest)
     if memo.apart >= UNKNOWN and left > 1:
         # Its first token comes of the prefill, while nobody else gains one.
-        held += 1
+        own += 1
         if memo.apart > UNKNOWN:
             left -= 1
+    held = own + memo.waste
+    written = max(own - facts.unwritten, 0)
+    inverse = 1.0 / max(block, 1)
     last = span_of(state, left - 1)
     now = max(alive_after(state, row.generated), 1e-12)
     for turn in range(2):
@@ -86,12 +91,16 @@ def fits_safely(state, view, row):
             if row.generated > 0:
                 chance = min(alive_after(state, row.generated + older(state, j)) / now, 1.0)
             # At the end of the span, or its own: nowhere in it is there more.
-            each = held + min(behind, left) - 1
+            gained = min(behind, left) - 1
+            each = most = held + gained
+            if block > 0:
+                most = 1.0 * block * (int((written + gained + 0.5) * inverse) + 1)
             mean = ahead.mean[j] + each * chance
             variance = ahead.variance[j] + each * each * chance * (1.0 - chance)
+            lumps, full = ahead.lumps[j] + (most - each) * chance, ahead.full[j] + most
             if turn == 1:
                 ahead.mean[j], ahead.variance[j] = mean, variance
-                ahead.full[j] += each
-            elif min(mean + state.risk * math.sqrt(variance), ahead.full[j] + each) > memory:
+                ahead.lumps[j], ahead.full[j] = lumps, full
+            elif min(mean + lumps + state.risk * math.sqrt(variance), full) > memory:
                 return False
     return True

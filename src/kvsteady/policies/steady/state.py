@@ -128,6 +128,7 @@ AHEAD = np.dtype(
         ("mean", "f8", SPANS),  # forecast memory
         ("variance", "f8", SPANS),
         ("full", "f8", SPANS),  # memory if all lived as long as they may
+        ("lumps", "f8", SPANS),  # what blocks are expected to hold beyond ``mean``
         ("stay", "f8", SPANS),  # share of memory not of those who end before the iteration
         ("one", "f8", SPANS),  # w(h) of the mean request
         ("upto", "f8", SPANS),  # W(h)
@@ -138,6 +139,8 @@ AHEAD = np.dtype(
         ("ending_tokens", "f8", FINE + 2),  # KV tokens of theirs
         ("leaving", "f8", FINE + 2),  # where lengths are few: by the parts expected to end then
         ("leaving_tokens", "f8", FINE + 2),
+        ("ending_blocks", "i8", FINE + 2),  # blocks of theirs then
+        ("taking", "i8", FINE + 2),  # those who take a block then; as it is filled, their last one
         # By last span.
         ("spread", "f8", (3, SPANS + 1)),  # where lengths are few: Σ `settled` times 1, KV, KV²
         ("tokens", "f8", (AGES, SPANS + 1)),  # KV tokens by age bin
