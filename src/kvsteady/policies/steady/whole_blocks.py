@@ -16,14 +16,21 @@ from kvsteady.kernels import kernel
 from kvsteady.policies.steady.spans import bounds
 
 
+# Ends before max_tokens that a mean output meets, up to which lengths are as good as told.
+_TOLD = 0.05
+
+
 @kernel
 def counted_block(state, block):
-    """Tokens of a block; 0 where a mean waste has to do.
+    """Tokens of a block; 0 where a mean waste does.
 
     Blocks of one token waste nothing, and of very long times iterations are looked at that are too
-    far apart.
+    far apart. Where ends are random so is what they leave of blocks, and it is little beside what
+    they leave of memory.
     """
-    return block if block > 1 and block % (1 << state.memo.coarse) == 0 else 0
+    memo = state.memo
+    told = memo.certain == 1 or (memo.certain == 0 and memo.usual * memo.life < _TOLD)
+    return block if told and block > 1 and block % (1 << memo.coarse) == 0 else 0
 
 
 @kernel
