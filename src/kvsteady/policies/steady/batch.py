@@ -72,6 +72,7 @@ def batch_size(state, view, memory):
     """Requests worth a prefill, at least 1."""
     memo = state.memo
     most = busy_tokens(state) / max(memo.prompt - memo.cached, 1.0) + _ROUND
+    memo.passes = 1.0
     if memo.apart <= UNKNOWN:
         return max(1, int(min(math.sqrt(2.0 * _MIXED * memo.rate * memory / memo.peak), most)))
     worth = cost_apart(memory) * memo.rate * memory

@@ -34,6 +34,7 @@ MEMO = np.dtype(
         ("draining", "i8"),  # 1 until memory is empty for it
         ("served", "f8"),  # output tokens in the measurement that is under way
         ("spent", "f8"),  # its time, in decode iterations; below 0 until it begins
+        ("turned", "f8"),  # x* as it was at the last change
         ("measured", "i8"),  # measurements of who has its turn, in this turn
         ("rates", "f8", 2),  # measured last of the plan, and of reserving
         ("stay", "i8", 2),  # measurements before the other has a chance

@@ -22,14 +22,19 @@ from kvsteady.policies.steady.state import UNKNOWN
 
 # `MEMO.reserves`.
 _PLANS, _RESERVES = 0, 1
-# Mean outputs that are measured, and that pass before.
+# Lives (`_long`) that are measured, and that pass before.
 _MEASURED, _SETTLING = 8.0, 3.0
 # Reserving is tried if so much more may be had of it.
 _PROMISING = 1.01
 # Of more the plan is as good.
 _FEW = 16.0
-# A chance comes after so many measurements at most (`MEMO.stay`).
+# A chance comes after so many measurements at most (`MEMO.stay`), and at first.
 _MOST = 64
+_FIRST_PLANS, _FIRST_RESERVES = 3, 8
+# Reserving gives up its turn where it is seen to serve so much less.
+_FAR_LESS = 0.9
+# Where x* is another by this factor, up or down, what was seen to serve more says nothing.
+_OTHER_LOAD = 1.5
 
 
 @kernel
@@ -52,17 +57,26 @@ def start_over(memo, reserves):
     if reserves != memo.reserves:
         memo.measured = 0
     memo.draining = 1 if reserves > memo.reserves else 0
-    memo.reserves = reserves
-    memo.served, memo.spent = 0.0, -_SETTLING * memo.life
+    memo.reserves, memo.turned = reserves, memo.rate
+    memo.served, memo.spent = 0.0, -_SETTLING * _long(memo)
+
+
+@kernel
+def _long(memo):
+    """A life, in decode iterations; where a few outputs are far longer than the mean, half of the
+    longest: in less it is chance who serves more.
+    """
+    return max(memo.life, 0.5 * memo.longest)
 
 
 @kernel
 def is_reserving(state, view):
     """Whether it is the turn of reserving."""
     memo = state.memo
-    if memo.draining == 0 and memo.spent >= _MEASURED * memo.life:
+    if memo.draining == 0 and memo.spent >= _MEASURED * _long(memo):
         _compare(state, view)
-    if memo.draining > 0 and view.facts.running == 0:
+    # One that does not end is not waited for.
+    if memo.draining > 0 and (view.facts.running == 0 or memo.spent >= 0.0):
         memo.draining, memo.served, memo.spent = 0, 0.0, 0.0
     return memo.reserves == _RESERVES
 
@@ -73,10 +87,18 @@ def _compare(state, view):
     memo = state.memo
     own, other = memo.reserves, 1 - memo.reserves
     rate = memo.served / memo.spent
-    memo.rates[own] = rate if memo.measured == 0 else 0.5 * (memo.rates[own] + rate)
+    memo.rates[own] = rate if memo.rates[own] == 0.0 else 0.5 * (memo.rates[own] + rate)
     memo.measured += 1
     memo.served = memo.spent = 0.0
-    if memo.measured == 1 and memo.rates[own] < memo.rates[other]:
+    if memo.turned == 0.0:
+        memo.turned = memo.rate
+    if not memo.turned < _OTHER_LOAD * memo.rate < _OTHER_LOAD**2 * memo.turned:
+        memo.stay[_PLANS], memo.stay[_RESERVES] = _FIRST_PLANS, _FIRST_RESERVES
+        memo.rates[_PLANS] = memo.rates[_RESERVES] = 0.0
+        start_over(memo, _PLANS)
+        return
+    least = 1.0 if memo.measured == 1 else _FAR_LESS
+    if (own == _RESERVES or memo.measured == 1) and memo.rates[own] < least * memo.rates[other]:
         memo.stay[other] = min(2 * memo.stay[other], _MOST)
         start_over(memo, other)
         return
