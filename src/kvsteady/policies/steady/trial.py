@@ -4,7 +4,7 @@ A plan is for real numbers of requests. Where few run it may serve less than res
 which takes them whole. If as many as fit whole are more than run by the plan, memory is left to
 drain, and from then on those who fit get in: as with `no-evict` that begins now. After eight lives
 who has served more goes on. The other has another chance later, and each time that it loses the
-next one is twice as far.
+next one is twice as far. Where x* becomes quite another, all that begins anew.
 
 What is served are output tokens in the time of a decode iteration, prefills counted as what they
 cost (`batch`).
