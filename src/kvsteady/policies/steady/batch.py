@@ -14,9 +14,9 @@ admits them (SGLang). What of it the mean output leaves, r, is empty too: ``k r`
 more than the standard deviation of memory, which is empty for its noise anyway.
 
 Of one length a batch of k ends at once and frees ``k s``. There it may take several passes in a
-row: room R for a newcomer is ``r`` beyond its own need of ``s``, which each pass finds anew, while
-those before it took their prompts only. With ``k (s - l0 / 2)`` free on average these are
-``R / (s - l0 / 2)`` passes of any k, and r is not empty beside ``k s / 2``.
+row: room for a newcomer is its own need s and r, which each pass finds anew, while those before it
+took their prompts only. With ``k (s - l0 / 2)`` free on average these are
+``(s + r) / (s - l0 / 2)`` passes or one more, whatever k is; r is not empty beside ``k s / 2``.
 """
 # mypy: disallow-untyped-decorators=false, disallow-untyped-defs=false
 # mypy: disallow-untyped-calls=false, check-untyped-defs=false
@@ -102,8 +102,16 @@ def _passes(memo, kept):
     """Prefills that one batch takes, where that leaves less empty than a pass for each."""
     if memo.certain != 1:
         return 1.0
-    passes = (kept + memo.life) / (memo.peak - 0.5 * memo.prompt)
-    return passes if passes > 1.0 and passes * memo.peak < memo.peak + 2.0 * kept else 1.0
+    freed = memo.peak - 0.5 * (memo.prompt - memo.shared)
+    passes = 1.0 * math.ceil((memo.peak + kept) / freed)
+    return passes if 1.0 < passes < 1.0 + 2.0 * kept / memo.peak else 1.0
+
+
+@kernel
+def room_for(facts, row):
+    """Tokens that SGLang wants free for a newcomer, in the pass that admits it."""
+    pages = -(-(row.prompt + row.generated - row.shared) // facts.block) + 1
+    return pages * facts.block + min(max(row.limit - row.generated, 0), _CLIP)
 
 
 @kernel
@@ -115,8 +123,7 @@ def fit_one_pass(view, most):
     facts = view.facts
     free = facts.free * facts.block
     for i in range(most):
-        row = view.waiting[i]
-        free -= row.prompt - row.shared + min(row.limit, _CLIP) + facts.block
+        free -= room_for(facts, view.waiting[i])
         if free <= 0:
             return i
     return most
@@ -141,7 +148,7 @@ def worth_it(state, view, most, batch):
         tokens += row.prompt + row.generated - row.cached
         if memo.apart > UNKNOWN and row.limit > 2.0 * memo.life:
             # SGLang keeps the max_tokens of those whom one prefill admits, and would cut it.
-            free -= row.prompt - row.shared + min(row.limit, _CLIP) + facts.block
+            free -= room_for(facts, row)
             if free < 0:
                 return most + 1
         count += 1

@@ -104,6 +104,7 @@ def _admit(state: Any, view: Any) -> Any:
     ticks = _since(state, view)
     if facts.shown_waiting == 0:
         memo.credit = 0.0
+        start_over(memo, 0)
         return 0
     set_spans(state, view)
     if memo.certain > 0 and is_outlived(state, memo.certain):

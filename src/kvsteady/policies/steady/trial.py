@@ -16,7 +16,7 @@ cost (`batch`).
 from __future__ import annotations
 
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.batch import prefill_apart
+from kvsteady.policies.steady.batch import prefill_apart, room_for
 from kvsteady.policies.steady.reserve import at_its_end
 from kvsteady.policies.steady.state import UNKNOWN
 
@@ -117,7 +117,9 @@ def _fit_whole(state, view):
     memory = facts.blocks - memo.common / facts.block
     times, held, many = 0, 0.0, 0
     for i in range(facts.shown_waiting):
-        each = at_its_end(state, facts, view.waiting[i])
+        each = 1.0 * at_its_end(state, facts, view.waiting[i])
+        if memo.apart > UNKNOWN:  # SGLang will not have them where they fit no better than that
+            each = max(each, room_for(facts, view.waiting[i]) / facts.block - 1.0)
         if held + each > memory:
             times, held, many = times + 1, 0.0, i
         held += each

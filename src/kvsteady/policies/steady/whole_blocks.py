@@ -15,7 +15,6 @@ from __future__ import annotations
 from kvsteady.kernels import kernel
 from kvsteady.policies.steady.spans import bounds
 
-
 # Ends before max_tokens that a mean output meets, up to which lengths are as good as told.
 _TOLD = 0.05
 
