@@ -117,9 +117,11 @@ def _fit_whole(state, view):
     memory = facts.blocks - memo.common / facts.block
     times, held, many = 0, 0.0, 0
     for i in range(facts.shown_waiting):
-        each = 1.0 * at_its_end(state, facts, view.waiting[i])
-        if memo.apart > UNKNOWN:  # SGLang will not have them where they fit no better than that
-            each = max(each, room_for(facts, view.waiting[i]) / facts.block - 1.0)
+        row = view.waiting[i]
+        each = 1.0 * at_its_end(state, facts, row)
+        if memo.apart > UNKNOWN and row.limit > 2.0 * memo.life:
+            # SGLang will not have more of them at once than their max_tokens find room.
+            each = max(each, room_for(facts, row) / facts.block)
         if held + each > memory:
             times, held, many = times + 1, 0.0, i
         held += each
