@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.state import UNKNOWN
+from kvsteady.policies.steady.state import KEEPS_NONE, TRIED, UNKNOWN, UNTRIED
 
 # H: 16.1 GB of an 8B model over 131 kB per token (8 KV heads) are 122,000; times of an H100 at full
 # memory say 92,000. 70B: 430,000; 7B with 32 KV heads: 26,000. The batch goes with the root of c.
@@ -41,6 +41,8 @@ _BUSY_APART, _BUSY_MIXED = 704.0, 256.0
 _ROUND = 0.75
 # SGLang asks for no more room than this for one output (SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION).
 _CLIP = 4096
+# A batch of several prefills is no larger a share of memory.
+_SHARE = 0.25
 # Of the queue so many are looked at to know what newcomers ask for.
 _HEAD = 16
 
@@ -80,6 +82,7 @@ def batch_size(state, view, memory):
     memo.passes = _passes(memo, kept)
     best = math.sqrt(2.0 * worth * memo.passes / memo.peak)
     if memo.passes > 1.0:
+        best = min(best, _SHARE * memory / memo.peak)
         return max(1, int(min(best + 0.5, most * memo.passes)))
     if kept > 0.0:
         least = math.sqrt(worth / (0.5 * memo.peak + kept))
@@ -92,6 +95,8 @@ def _never_generated(state, view):
     """Tokens that SGLang keeps for a newcomer's max_tokens and the mean output leaves."""
     many = min(view.facts.shown_waiting, _HEAD)
     limits = 0
+    if state.memo.keeps == KEEPS_NONE:
+        return 0.0
     for i in range(many):
         limits += min(view.waiting[i].limit, _CLIP)
     return max(limits / many - state.memo.life, 0.0)
@@ -115,18 +120,24 @@ def room_for(facts, row):
 
 
 @kernel
-def fit_one_pass(view, most):
-    """How many of the queue's head, up to ``most``, SGLang admits in one pass.
+def one_pass(state, view, quota):
+    """How many of a batch of several prefills the next one may take.
 
-    It must not be asked for more: refused one, it tries again only when somebody has ended.
+    SGLang must not be asked for more than have room: refused one, it tries again only when
+    somebody has ended. Whether an engine wants such room is tried once.
     """
-    facts = view.facts
-    free = facts.free * facts.block
-    for i in range(most):
-        free -= room_for(facts, view.waiting[i])
+    memo, facts = state.memo, view.facts
+    free, fit = facts.free * facts.block, 0
+    while fit < quota:
+        free -= room_for(facts, view.waiting[fit])
         if free <= 0:
-            return i
-    return most
+            break
+        fit += 1
+    if memo.keeps == UNTRIED and fit < quota:
+        memo.keeps, memo.tried = TRIED, fit
+        return quota
+    memo.open = max(memo.open, quota)
+    return fit
 
 
 @kernel
@@ -146,7 +157,7 @@ def worth_it(state, view, most, batch):
             return most + 1
         row = view.waiting[count]
         tokens += row.prompt + row.generated - row.cached
-        if memo.apart > UNKNOWN and row.limit > 2.0 * memo.life:
+        if memo.apart > UNKNOWN and row.limit > 2.0 * memo.life and memo.keeps != KEEPS_NONE:
             # SGLang keeps the max_tokens of those whom one prefill admits, and would cut it.
             free -= room_for(facts, row)
             if free < 0:

@@ -30,14 +30,22 @@ from typing import Any
 from kvsteady.admission import Setup, decide_of
 from kvsteady.errors import InputError, shown
 from kvsteady.kernels import kernel
-from kvsteady.policies.steady.batch import batch_size, fit_one_pass, worth_it
+from kvsteady.policies.steady.batch import batch_size, one_pass, worth_it
 from kvsteady.policies.steady.forecast import forecast
 from kvsteady.policies.steady.learn import is_stale, put_together
 from kvsteady.policies.steady.lengths import is_outlived
 from kvsteady.policies.steady.plan import fits_safely, has_slack, lay_out, sustainable
 from kvsteady.policies.steady.reserve import fit_whole, reserved
 from kvsteady.policies.steady.spans import set_spans
-from kvsteady.policies.steady.state import UNKNOWN, Opened, SteadyState, new_state
+from kvsteady.policies.steady.state import (
+    KEEPS,
+    KEEPS_NONE,
+    TRIED,
+    UNKNOWN,
+    Opened,
+    SteadyState,
+    new_state,
+)
 from kvsteady.policies.steady.trial import book, is_reserving, start_over
 from kvsteady.policies.steady.watch import listen
 from kvsteady.policies.ticking import ticks_since
@@ -140,10 +148,7 @@ def _admit(state: Any, view: Any) -> Any:
         return 1
     if quota < least:
         return 0
-    if memo.passes > 1.0 and facts.running > 0:
-        memo.open = max(memo.open, quota)
-        return fit_one_pass(view, quota)
-    return quota
+    return one_pass(state, view, quota) if memo.passes > 1.0 and facts.running > 0 else quota
 
 
 @kernel
@@ -164,6 +169,8 @@ def _since(state: Any, view: Any) -> Any:
     memo.waited += ticks
     memo.credit -= admitted
     memo.open = 0 if ticks > 0 else max(memo.open - admitted, 0)
+    if memo.keeps == TRIED:
+        memo.keeps = KEEPS_NONE if admitted > memo.tried else KEEPS
     memo.reserved = max(memo.reserved - admitted, 0.0)
     return ticks
 

@@ -17,6 +17,8 @@ LENGTHS = 8
 FINE = 2048
 # `MEMO.apart` before somebody was admitted while others ran.
 UNKNOWN = 0.5
+# `MEMO.keeps`: not tried, just tried, and what came of it.
+UNTRIED, TRIED, KEEPS, KEEPS_NONE = range(4)
 # Nobody is taken to live for more iterations.
 FARTHEST = 1 << 16
 
@@ -29,6 +31,8 @@ MEMO = np.dtype(
         ("apart", "f8"),  # share of admissions that took an iteration of their own
         ("passes", "f8"),  # prefills that a batch takes
         ("open", "i8"),  # requests of a batch whose prefills have begun
+        ("keeps", "i8"),  # whether room for max_tokens is kept in a pass (`KEEPS` and so on)
+        ("tried", "i8"),  # requests that have such room, of more that were let in to see
         # plan or reserve (`trial`)
         ("reserves", "i8"),  # 1 while reserving has its turn
         ("draining", "i8"),  # 1 until memory is empty for it
