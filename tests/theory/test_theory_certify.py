@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kvsteady.errors import InputError, MissingExtraError
@@ -109,18 +109,21 @@ def test_whole_weights_are_the_definition_and_their_certificate_sturms(
 
 
 @settings(deadline=None, max_examples=60)
+@example(Workload.classes([(18, 1), (0, 38)]))  # -1 is a root, and 36 are outside
 @given(workloads(most_output=90))
 def test_certified_and_float_verdicts_agree(load: Workload) -> None:
     found, floats = certify(load), spectrum(load)
     is_coherent(found)
-    if floats.outcome is Stability.UNDECIDED:
-        # Nothing is decided in floats only where a root lies on the circle or as good as on it.
+    if floats.roots_outside is None:
+        # Nothing is counted in floats only where a root lies on the circle or as good as on it.
         assert (
             found.roots_on_circle or np.abs(np.abs(np.roots(whole_weights(load))) - 1).min() < 1e-7
         )
     else:
         assert floats.roots_outside == found.roots_outside
         assert not found.roots_on_circle or floats.monotone is not floats.monotone.NEITHER
+    if floats.outcome is not Stability.UNDECIDED:
+        assert (floats.outcome is Stability.UNSTABLE) == (found.roots_outside > 0)
 
 
 @pytest.mark.parametrize(
