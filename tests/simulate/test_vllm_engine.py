@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kvsteady.errors import InputError
@@ -40,6 +40,7 @@ def test_it_decides_as_the_reference(version, seed):
 
 
 @settings(max_examples=12, deadline=None)
+@example(seed=151934)  # one that has ended is evicted before the engine hears of it
 @given(seed=SEEDS)
 def test_it_decides_as_the_reference_asynchronously(seed):
     assert_same(drawn(seed, async_scheduling=True), 150)

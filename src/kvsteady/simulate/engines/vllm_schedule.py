@@ -144,7 +144,11 @@ def _first_prefill(s):
     They stand near the tail. Who was held back from decoding before goes on.
     """
     requests, clock = s.requests, s.clock
-    missing = s.lists[RUNNING].count - clock.decoding - clock.leaving
+    missing, slot = s.lists[RUNNING].count - clock.decoding, clock.first_leaving
+    for _ in range(clock.leaving):
+        if requests[slot].state == LEAVING:  # else it was evicted before vLLM heard of its end
+            missing -= 1
+        slot = requests[slot].due_after
     slot, first = s.lists[RUNNING].last, NONE
     passed = behind = 0
     while missing > 0:
