@@ -64,6 +64,9 @@ sum of ``prompt + generated − shared`` over those who run, and the rest is sha
 long as one of its holders is.
 """
 
+SeenRow = tuple[int, int, int, int, int, int, float]
+"""Values of a `SEEN` row, in the order of its fields."""
+
 COMPLETED, EVICTED = range(2)
 
 GONE = np.dtype(

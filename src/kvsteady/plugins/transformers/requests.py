@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from kvsteady.admission import NO_LIMIT
-
-# Of SEEN: prompt, generated, limit, output, shared, cached, arrived.
-Row = tuple[int, int, int, int, int, int, float]
+from kvsteady.admission.view import SeenRow
 
 
-def row_of(state: Any, arrived: float, shared: int = 0) -> Row:
+def row_of(state: Any, arrived: float, shared: int = 0) -> SeenRow:
     """A row of `kvsteady.admission` for a ``RequestState``.
 
     A request whose KV was dropped comes back as one with a longer prompt and a smaller limit. At
@@ -55,7 +53,7 @@ class Rows:
         """The rows that stand for requests."""
         return self._array(0)[: len(self.names)]
 
-    def append(self, name: str, row: Row) -> None:
+    def append(self, name: str, row: SeenRow) -> None:
         """Put a request at the end."""
         many = len(self.names)
         self._array(many + 1)[many] = row
@@ -84,7 +82,7 @@ class Rows:
         for name in names:
             generated[place[name]] += 1
 
-    def catch_up(self, order: Iterable[str], row: Callable[[str], Row], many: int) -> None:
+    def catch_up(self, order: Iterable[str], row: Callable[[str], SeenRow], many: int) -> None:
         """Append who follows in ``order``, until there are so many."""
         for name in islice(order, len(self.names), many):
             self.append(name, row(name))

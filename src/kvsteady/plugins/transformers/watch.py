@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from kvsteady.admission import COMPLETED, EVICTED
-from kvsteady.admission.view import SHOWN_WAITING
+from kvsteady.admission.view import SHOWN_WAITING, SeenRow
 from kvsteady.plugins.regulator import Regulator
-from kvsteady.plugins.transformers.requests import Row, Rows, is_complete, row_of
+from kvsteady.plugins.transformers.requests import Rows, is_complete, row_of
 
 _clock = time.perf_counter  # as the engine does for its requests
 
@@ -39,7 +39,7 @@ class Watch:
         """Begin anew: the engine has dropped all requests."""
         self.running.clear()
         self.waiting.clear()
-        self._left: dict[str, tuple[Row, int]] = {}  # unfinished, with their KV tokens
+        self._left: dict[str, tuple[SeenRow, int]] = {}  # unfinished, with their KV tokens
         self._lost: dict[str, int] = {}  # KV tokens of evicted requests, by name
         # When evicted requests arrived: those whose KV was dropped come back as new ones.
         self._came: dict[str, float] = {}
@@ -109,7 +109,7 @@ class Watch:
         facts["evicted"], facts["completed"] = ledger.evicted, ledger.completed
         facts["unwritten"], facts["late"] = 1, self._lateness(active)
 
-    def _row(self, state: Any, shared: int = 0) -> Row:
+    def _row(self, state: Any, shared: int = 0) -> SeenRow:
         came = self._came.get(state.request_id)
         if came is None:
             # By another machine's clock, whose rank 0 took it in, it may come from the future.

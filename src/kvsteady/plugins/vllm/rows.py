@@ -18,17 +18,14 @@ import numba
 import numpy as np
 
 from kvsteady.admission import NO_LIMIT, View
-from kvsteady.admission.view import SEEN
+from kvsteady.admission.view import SEEN, SeenRow
 
 # Read anew now and then, whatever happened: a guard that costs next to nothing.
 _ANEW_EVERY = 512
 _NOBODY = np.zeros(0, dtype=np.int64)
 
 
-Row = tuple[int, int, int, int, int, int, float]  # of SEEN
-
-
-def seen(request: Any, longest: int, shared: int = 0, arrived: float = 0.0) -> Row:
+def seen(request: Any, longest: int, shared: int = 0, arrived: float = 0.0) -> SeenRow:
     """One request as a `SEEN` row; tokens that are being computed count as generated.
 
     ``longest`` is vLLM's max_model_len, at which a request ends whatever its max_tokens; ``shared``
@@ -186,7 +183,7 @@ class RunningRows:
         for i, request in enumerate(running):
             rows[i] = self._seen(request)
 
-    def _seen(self, request: Any) -> Row:
+    def _seen(self, request: Any) -> SeenRow:
         return seen(request, self._longest, self._shared(request), self._arrived(request))
 
 
@@ -267,7 +264,7 @@ class WaitingRows:
         """The first so many requests of those shown."""
         return self._shown[:many]
 
-    def _seen(self, request: Any) -> Row:
+    def _seen(self, request: Any) -> SeenRow:
         return seen(request, self._longest, arrived=self._arrived(request))
 
     def _line(self, queue: Any) -> Any:

@@ -46,7 +46,7 @@ from kvsteady.policies.steady.state import (
     SteadyState,
     new_state,
 )
-from kvsteady.policies.steady.trial import book, is_reserving, start_over
+from kvsteady.policies.steady.trial import PLANS, book, is_reserving, start_over
 from kvsteady.policies.steady.watch import listen
 from kvsteady.policies.ticking import ticks_since
 
@@ -112,7 +112,7 @@ def _admit(state: Any, view: Any) -> Any:
     ticks = _since(state, view)
     if facts.shown_waiting == 0:
         memo.credit = 0.0
-        start_over(memo, 0)
+        start_over(memo, PLANS)
         return 0
     set_spans(state, view)
     if memo.certain > 0 and is_outlived(state, memo.certain):
@@ -134,7 +134,7 @@ def _admit(state: Any, view: Any) -> Any:
             least = worth_it(state, view, most, batch)
     else:
         memo.credit = 0.0
-        start_over(memo, 0)
+        start_over(memo, PLANS)
     first = _FIRST if memo.mass == 0.0 else 1
     if facts.running < first:
         most, least = max(most, min(first - facts.running, facts.shown_waiting)), 1

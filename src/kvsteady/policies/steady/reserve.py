@@ -25,7 +25,7 @@ _FEW = 16.0
 def reserved(state, view, batch, ticks):
     """How many of the queue's head are due, and fit if all live as long as they may."""
     memo, facts = state.memo, view.facts
-    memory = facts.blocks - memo.common / facts.block
+    memory = own_blocks(memo, facts)
     # Where a prefill has an iteration of its own, the first token comes of it.
     life = max(memo.life - (1.0 if memo.apart > UNKNOWN else 0.0), 1.0)
     many = max(memory / at_its_end(state, facts, view.waiting[0]), 1.0)
@@ -38,9 +38,11 @@ def reserved(state, view, batch, ticks):
 def fit_whole(state, view, most):
     """How many of the queue's head, up to ``most``, fit if all live as long as they may."""
     memo, facts = state.memo, view.facts
-    memory = facts.blocks - memo.common / facts.block
+    memory = own_blocks(memo, facts)
+    if most == 0:
+        return 0
     held = 0
-    for i in range(facts.shown_running if most > 0 else 0):
+    for i in range(facts.shown_running):
         held += at_its_end(state, facts, view.running[i])
         if held >= memory:
             return 0
@@ -49,6 +51,12 @@ def fit_whole(state, view, most):
         if held > memory:
             return i
     return most
+
+
+@kernel
+def own_blocks(memo, facts):
+    """Blocks for what requests have to themselves."""
+    return facts.blocks - memo.common / facts.block
 
 
 @kernel

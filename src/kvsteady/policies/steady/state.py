@@ -19,6 +19,8 @@ FINE = 2048
 UNKNOWN = 0.5
 # `MEMO.keeps`: not tried, just tried, and what came of it.
 UNTRIED, TRIED, KEEPS, KEEPS_NONE = range(4)
+# `MEMO.stay` at first: of the plan, and of reserving.
+FIRST_STAY = 3, 8
 # Nobody is taken to live for more iterations.
 FARTHEST = 1 << 16
 
@@ -197,7 +199,7 @@ def new_state(risk: float) -> SteadyState:
     state.memo["weight"], state.memo["width"], state.memo["when"] = 1.0, 1, -1
     state.memo["apart"] = UNKNOWN
     state.memo["passes"] = 1.0
-    state.memo["stay"] = 3, 8
+    state.memo["stay"] = FIRST_STAY
     state.law["survival"] = state.law["living"] = 1.0
     state.ahead["chance"] = state.ahead["fresh"] = 1.0
     return state

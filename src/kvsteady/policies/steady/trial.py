@@ -17,20 +17,19 @@ from __future__ import annotations
 
 from kvsteady.kernels import kernel
 from kvsteady.policies.steady.batch import prefill_apart, room_for
-from kvsteady.policies.steady.reserve import at_its_end
-from kvsteady.policies.steady.state import UNKNOWN
+from kvsteady.policies.steady.reserve import at_its_end, own_blocks
+from kvsteady.policies.steady.state import FIRST_STAY, UNKNOWN
 
 # `MEMO.reserves`.
-_PLANS, _RESERVES = 0, 1
+PLANS, _RESERVES = 0, 1
 # Lives (`_long`) that are measured, and that pass before.
 _MEASURED, _SETTLING = 8.0, 3.0
 # Reserving is tried if so much more may be had of it.
 _PROMISING = 1.01
 # Of more the plan is as good.
 _FEW = 16.0
-# A chance comes after so many measurements at most (`MEMO.stay`), and at first.
+# A chance comes after so many measurements at most (`MEMO.stay`).
 _MOST = 64
-_FIRST_PLANS, _FIRST_RESERVES = 3, 8
 # Reserving gives up its turn where it is seen to serve so much less.
 _FAR_LESS = 0.9
 # Where x* is another by this factor, up or down, what was seen to serve more says nothing.
@@ -93,9 +92,9 @@ def _compare(state, view):
     if memo.turned == 0.0:
         memo.turned = memo.rate
     if not memo.turned < _OTHER_LOAD * memo.rate < _OTHER_LOAD**2 * memo.turned:
-        memo.stay[_PLANS], memo.stay[_RESERVES] = _FIRST_PLANS, _FIRST_RESERVES
-        memo.rates[_PLANS] = memo.rates[_RESERVES] = 0.0
-        start_over(memo, _PLANS)
+        memo.stay[PLANS], memo.stay[_RESERVES] = FIRST_STAY
+        memo.rates[PLANS] = memo.rates[_RESERVES] = 0.0
+        start_over(memo, PLANS)
         return
     least = 1.0 if memo.measured == 1 else _FAR_LESS
     if (own == _RESERVES or memo.measured == 1) and memo.rates[own] < least * memo.rates[other]:
@@ -104,17 +103,17 @@ def _compare(state, view):
         return
     if memo.measured < memo.stay[own]:
         return
-    if own == _RESERVES or _fit_whole(state, view) > _PROMISING * memo.rates[_PLANS]:
+    if own == _RESERVES or _run_whole(state, view) > _PROMISING * memo.rates[PLANS]:
         start_over(memo, other)
 
 
 @kernel
-def _fit_whole(state, view):
+def _run_whole(state, view):
     """How many run if all that fit whole are let in, in the mean; less by the share of time that a
     prefill for all of them takes. 0: fewer wait than fit, or more fit than are few.
     """
     memo, facts = state.memo, view.facts
-    memory = facts.blocks - memo.common / facts.block
+    memory = own_blocks(memo, facts)
     times, held, many = 0, 0.0, 0
     for i in range(facts.shown_waiting):
         row = view.waiting[i]
