@@ -14,11 +14,9 @@ import sys
 
 import numpy as np
 
-from kvsteady.league.engines import iteration_time
+from kvsteady.league.engines import ENGINES, EngineName, engine_of, iteration_time
 from kvsteady.policies import GuaranteedNoEvict, Steady
 from kvsteady.simulate.engine import Engine
-from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
-from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.workload import Workload
@@ -40,7 +38,7 @@ def served(
     return done / ticks, done / seconds, int(after["all_preempted"])
 
 
-def compare(name: str, mixed: bool, draws: int) -> str:
+def compare(name: EngineName, mixed: bool, draws: int) -> str:
     """One line of the table."""
     rng = np.random.default_rng(7)
     found = []
@@ -55,9 +53,7 @@ def compare(name: str, mixed: bool, draws: int) -> str:
         if kv_tokens < largest + block:
             continue
         workload = Workload.classes(classes)
-        engine: Engine = RegulatedSglang(disable_radix_cache=True)
-        if name == "vllm":
-            engine = Vllm(block_size=block, enable_prefix_caching=False, async_scheduling=False)
+        engine = engine_of(name, block, regulated=True)
         *ours, evicted = served(engine, workload, kv_tokens, Steady())
         *theirs, _ = served(engine, workload, kv_tokens, GuaranteedNoEvict())
         by_tick, by_second = (a / b for a, b in zip(ours, theirs, strict=True))
@@ -82,7 +78,7 @@ def main(args: list[str]) -> None:
         "| | | per iteration | worst | < 0.99 | per second | worst | < 0.99 | evicted | of 16 | |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
-    for name in ("vllm", "sglang"):
+    for name in ENGINES:
         for mixed in (False, True):
             print(compare(name, mixed, draws), flush=True)
 

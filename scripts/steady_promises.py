@@ -12,17 +12,16 @@ docs/reference/policies/steady.md. Takes about four minutes.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kvsteady.admission import NO_LIMIT, Policy
-from kvsteady.league.engines import iteration_time
+from kvsteady.league.engines import ENGINES, EngineName, engine_of, iteration_time
 from kvsteady.league.loads import Told
 from kvsteady.model import System
 from kvsteady.policies import Greedy, MaxActive, RateCap, Steady
 from kvsteady.simulate.engine import Engine
-from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
 from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.load import Load
 from kvsteady.simulate.loads import Saturated
@@ -40,17 +39,12 @@ OUTPUTS = (
 )
 
 
-def engine_of(name: str, block_size: int) -> Engine:
-    """Without prefix cache."""
-    if name == "sglang":
-        return RegulatedSglang(disable_radix_cache=True)
-    return Vllm(
-        block_size=block_size,
-        enable_prefix_caching=False,
-        async_scheduling=False,
-        max_num_seqs=4096,
-        max_num_batched_tokens=65_536,
-    )
+def roomy(name: EngineName, block_size: int) -> Engine:
+    """The league's engine, and where it is vLLM nothing but memory holds it back."""
+    engine = engine_of(name, block_size, regulated=True)
+    if isinstance(engine, Vllm):
+        return replace(engine, max_num_seqs=4096, max_num_batched_tokens=65_536)
+    return engine
 
 
 def live(machine: Machine, ticks: int) -> tuple[int, int]:
@@ -64,9 +58,9 @@ def live(machine: Machine, ticks: int) -> tuple[int, int]:
     return evicted, completed
 
 
-def by_risk(name: str, kv_tokens: int, told: int | None) -> None:
+def by_risk(name: EngineName, kv_tokens: int, told: int | None) -> None:
     """Rows of a table: the most evictions per decode iteration of three seeds, completions."""
-    engine = engine_of(name, 16)
+    engine = roomy(name, 16)
     for outputs in OUTPUTS:
         law = independent(Lengths.fixed(128), outputs)
         best = equilibrium(System(law, kv_tokens, engine.block_size)).admissions_blocks
@@ -106,7 +100,7 @@ class Recovery:
         return LIVES
 
 
-def recover(name: str, seed: int) -> Recovery:
+def recover(name: EngineName, seed: int) -> Recovery:
     """Let another policy run, switch, and watch."""
     rng = np.random.default_rng(seed)
     prompt, output, many = (
@@ -114,7 +108,7 @@ def recover(name: str, seed: int) -> Recovery:
         for low, high in ((8, 600), (20, 800), (50, 300))
     )
     law = Workload.fixed(int(prompt), int(output))
-    engine = engine_of(name, int(rng.choice([1, 16])))
+    engine = roomy(name, int(rng.choice([1, 16])))
     longest, kv_tokens = law.longest_output, int(many * law.largest_request)
     best = equilibrium(System(law, kv_tokens, engine.block_size))
     before: Policy = (
@@ -145,11 +139,11 @@ def recover(name: str, seed: int) -> Recovery:
 def main(args: list[str]) -> None:
     """Print both."""
     draws = int(args[0]) if args else 300
-    for name in ("vllm", "sglang"):
+    for name in ENGINES:
         for kv_tokens in (131_072, 40_000):
             for told in (None,) if name == "sglang" else (None, NO_LIMIT):
                 by_risk(name, kv_tokens, told)
-    for name, many in (("vllm", draws), ("sglang", draws // 4)):
+    for name, many in zip(ENGINES, (draws, draws // 4), strict=True):
         found = [recover(name, seed) for seed in range(many)]
         single = [max(np.flatnonzero(each.evicted), default=-1) for each in found if each.block < 2]
         blocks = [each for each in found if each.block > 1]

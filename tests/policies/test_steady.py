@@ -9,28 +9,18 @@ from kvsteady.admission import Setup, ask, new_view
 from kvsteady.errors import InputError
 from kvsteady.model import System
 from kvsteady.policies import Greedy, MaxActive, Steady
-from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload, preset
+from seasons import roomy_vllm
 from stepping import UnitTime
-
-
-def engine(**options):
-    return Vllm(
-        enable_prefix_caching=False,
-        async_scheduling=False,
-        max_num_seqs=4096,
-        max_num_batched_tokens=65_536,
-        **options,
-    )
 
 
 def over_a_season(load, kv_tokens, policy, *, limit, warm_up, iterations, block_size=16, seed=0):
     """Completions per iteration over x* in blocks, recompute tax."""
     feed = Saturated(load, max_tokens=limit, seed=seed).feed()
-    machine = Machine(engine(block_size=block_size), kv_tokens, UnitTime(), feed, policy=policy)
+    machine = Machine(roomy_vllm(block_size), kv_tokens, UnitTime(), feed, policy=policy)
     machine.run(warm_up)
     before = machine.clock.copy()
     machine.run(iterations)
@@ -93,7 +83,7 @@ def test_from_an_empty_engine_admissions_are_even():
     # 131,072 tokens, 32 + 1,024: about 235 run at once, one more every 4.3 iterations.
     load, log = Workload.fixed(32, 1024), []
     machine = Machine(
-        engine(block_size=1),
+        roomy_vllm(1),
         131_072,
         UnitTime(),
         Saturated(load).feed(),
@@ -113,7 +103,7 @@ def test_from_one_lump_the_rate_is_x_star_after_one_life_and_does_not_fall():
     # 124 requests of 32 + 1,024 fill 131,072 tokens at their end: till then nobody fits in.
     log = []
     machine = Machine(
-        engine(block_size=1),
+        roomy_vllm(1),
         131_072,
         UnitTime(),
         Saturated(Workload.fixed(32, 1024)).feed(),
@@ -141,7 +131,7 @@ def test_from_one_lump_the_rate_is_x_star_after_one_life_and_does_not_fall():
 def test_switched_on_in_a_cycle_it_recovers_within_one_output(prompt, output, kv_tokens, switch):
     log = []
     machine = Machine(
-        engine(block_size=1),
+        roomy_vllm(1),
         kv_tokens,
         UnitTime(),
         Saturated(Workload.fixed(prompt, output)).feed(),

@@ -20,6 +20,7 @@ from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.simulate.times.form import iteration_seconds
 from kvsteady.workload import Workload
+from seasons import gains
 from stepping import UnitTime, feed_of
 
 
@@ -116,11 +117,7 @@ def test_room_for_max_tokens_is_left_where_it_is_wanted(engine, prompt, output, 
         policy=Steady(),
     )
     machine.run(2000 + 6 * output)
-    before = machine.clock.copy()
-    machine.run(3000 + 12 * output)
-    completed, ticks = (
-        int(machine.clock[name] - before[name]) for name in ("all_completed", "tick")
-    )
+    completed, ticks = gains(machine, 3000 + 12 * output, "all_completed", "tick")
     assert completed / ticks >= least * kv_tokens / (output * (prompt + output / 2))
 
 

@@ -13,11 +13,11 @@ from kvsteady.model import System
 from kvsteady.policies import Steady
 from kvsteady.policies.steady.policy import forecast, put_together, set_spans
 from kvsteady.policies.steady.state import opened
-from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload
+from seasons import gains, roomy_vllm
 from stepping import UnitTime
 
 
@@ -37,22 +37,10 @@ def test_nobody_of_a_certain_length_is_evicted_in_blocks(
 ):
     law = Workload.fixed(prompt, output)
     load = Saturated(law) if told is None else Told(Saturated(law), told)
-    engine = Vllm(
-        block_size=block,
-        enable_prefix_caching=False,
-        async_scheduling=False,
-        max_num_seqs=4096,
-        max_num_batched_tokens=65_536,
-    )
-    machine = Machine(engine, kv_tokens, UnitTime(), load.feed(), policy=Steady())
-    for _ in range(4 * output):
-        machine.run(1)
-    before = machine.clock.copy()
-    machine.run(20 * output)
-    evicted, completed, ticks = (
-        int(machine.clock[name] - before[name])
-        for name in ("all_preempted", "all_completed", "tick")
-    )
+    machine = Machine(roomy_vllm(block), kv_tokens, UnitTime(), load.feed(), policy=Steady())
+    machine.run(4 * output)
+    counts = "all_preempted", "all_completed", "tick"
+    evicted, completed, ticks = gains(machine, 20 * output, *counts)
     assert evicted == 0
     best = equilibrium(System(law, kv_tokens, block)).admissions_blocks
     assert completed >= least * best * ticks

@@ -14,11 +14,11 @@ from kvsteady.model import System
 from kvsteady.policies import Steady
 from kvsteady.policies.steady.policy import forecast, put_together, set_spans
 from kvsteady.policies.steady.state import opened
-from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload
+from seasons import roomy_vllm
 from stepping import UnitTime
 
 
@@ -199,14 +199,7 @@ def test_the_forecast_is_exact_in_the_fullest_iteration_of_each_span():
 def lives(load, policy, kv_tokens, *, count, life, block_size=16, best=None, told=None):
     """Completions over x* and evictions, life by life."""
     feed = (load if told is None else Told(load, told)).feed()
-    engine = Vllm(
-        enable_prefix_caching=False,
-        async_scheduling=False,
-        max_num_seqs=4096,
-        max_num_batched_tokens=65_536,
-        block_size=block_size,
-    )
-    machine = Machine(engine, kv_tokens, UnitTime(), feed, policy=policy)
+    machine = Machine(roomy_vllm(block_size), kv_tokens, UnitTime(), feed, policy=policy)
     ends, evictions = [], []
     for _ in range(count):
         before = machine.clock.copy()

@@ -12,6 +12,7 @@ from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload
+from seasons import gains
 from stepping import UnitTime, feed_of
 
 
@@ -30,11 +31,8 @@ def served(engine, workload, kv_tokens, *, warm_up, iterations):
     feed = Saturated(workload).feed()
     machine = Machine(engine, kv_tokens, UnitTime(), feed, policy=Steady())
     machine.run(warm_up)
-    before = machine.clock.copy()
-    machine.run(iterations)
-    after = machine.clock
-    done = int(after["all_completed"]) - int(before["all_completed"])
-    return done / (int(after["tick"]) - int(before["tick"])), int(after["all_preempted"])
+    done, ticks = gains(machine, iterations, "all_completed", "tick")
+    return done / ticks, int(machine.clock["all_preempted"])
 
 
 @pytest.mark.parametrize(
@@ -56,9 +54,7 @@ def per_iteration(engine, policy, workload, kv_tokens):
     """Completions per iteration of any kind, and evictions from the start on."""
     machine = Machine(engine, kv_tokens, UnitTime(), Saturated(workload).feed(), policy=policy)
     machine.run(60 * workload.longest_output)
-    before = int(machine.clock["all_completed"])
-    machine.run(400 * workload.longest_output)
-    done = int(machine.clock["all_completed"]) - before
+    (done,) = gains(machine, 400 * workload.longest_output, "all_completed")
     return done / (400 * workload.longest_output), int(machine.clock["all_preempted"])
 
 
@@ -83,13 +79,6 @@ def test_reserving_has_its_turn_where_it_serves_more(engine, classes, kv_tokens)
     assert evicted == 0
 
 
-def completed(machine, iterations):
-    """Completions in so many iterations."""
-    before = int(machine.clock["all_completed"])
-    machine.run(iterations)
-    return int(machine.clock["all_completed"]) - before
-
-
 @pytest.mark.parametrize(
     ("classes", "kv_tokens"),
     [
@@ -102,7 +91,7 @@ def test_a_turn_is_measured_and_emptied_for_in_time_for_the_longest_outputs(clas
     # of the long ones has ended: that cost 0.09 of what the plan serves, which is more than
     # reserving does.
     ours, reserved = (
-        completed(
+        gains(
             Machine(
                 vllm(1),
                 kv_tokens,
@@ -111,6 +100,7 @@ def test_a_turn_is_measured_and_emptied_for_in_time_for_the_longest_outputs(clas
                 policy=policy,
             ),
             150_000,
+            "all_completed",
         )
         for policy in (Steady(), GuaranteedNoEvict())
     )
@@ -129,9 +119,8 @@ def test_reserving_does_not_keep_its_turn_where_another_load_comes():
         machine.run(100)
     assert machine.policy.memo["reserves"][0] == 1
     machine.run(60 * 30)
-    ticks = int(machine.clock["tick"])
-    served = completed(machine, 60 * 30)
-    assert served >= 1.9 * (int(machine.clock["tick"]) - ticks)
+    completed, ticks = gains(machine, 60 * 30, "all_completed", "tick")
+    assert completed >= 1.9 * ticks
 
 
 def test_the_plan_stays_where_it_serves_more():

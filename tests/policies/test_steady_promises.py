@@ -14,11 +14,11 @@ from kvsteady.policies.steady.plan import fits_safely
 from kvsteady.policies.steady.policy import forecast, put_together, set_spans
 from kvsteady.policies.steady.state import opened
 from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
-from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.theory import equilibrium
 from kvsteady.workload.distributions import Lengths, independent
+from seasons import gains, roomy_vllm
 from stepping import UnitTime
 
 PROMPT, KV_TOKENS = 50, 10_000
@@ -99,23 +99,13 @@ def season(engine, law, policy, seed, kv_tokens=131_072):
     feed = Saturated(law, max_tokens=law.longest_output, seed=seed).feed()
     machine = Machine(engine, kv_tokens, UnitTime(), feed, policy=policy)
     machine.run(8 * law.longest_output)
-    before = machine.clock.copy()
-    machine.run(8 * law.longest_output)
-    evicted, completed, ticks = (
-        int(machine.clock[name] - before[name])
-        for name in ("all_preempted", "all_completed", "tick")
-    )
+    counts = "all_preempted", "all_completed", "tick"
+    evicted, completed, ticks = gains(machine, 8 * law.longest_output, *counts)
     best = equilibrium(System(law, kv_tokens, engine.block_size)).admissions_blocks
     return evicted / ticks, completed / ticks / best
 
 
-VLLM = Vllm(
-    block_size=16,
-    enable_prefix_caching=False,
-    async_scheduling=False,
-    max_num_seqs=4096,
-    max_num_batched_tokens=65_536,
-)
+VLLM = roomy_vllm(16)
 SGLANG = RegulatedSglang(disable_radix_cache=True)
 
 

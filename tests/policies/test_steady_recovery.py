@@ -10,26 +10,20 @@ from kvsteady.league.loads import Told
 from kvsteady.model import System
 from kvsteady.policies import Greedy, MaxActive, RateCap, Steady
 from kvsteady.simulate.engines.sglang_regulated import RegulatedSglang
-from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.simulate.records import WAITING
 from kvsteady.theory import equilibrium
 from kvsteady.workload import Workload
 from kvsteady.workload.distributions import Lengths, independent
+from seasons import roomy_vllm
 from stepping import UnitTime
 
 
 def engine_of(name, block_size):
     if name == "sglang":
         return RegulatedSglang(disable_radix_cache=True)
-    return Vllm(
-        block_size=block_size,
-        enable_prefix_caching=False,
-        async_scheduling=False,
-        max_num_seqs=4096,
-        max_num_batched_tokens=65_536,
-    )
+    return roomy_vllm(block_size)
 
 
 def log_uniform(rng, low, high):

@@ -10,10 +10,10 @@ from kvsteady.league.engines import engine_of
 from kvsteady.league.loads import KEY_TOKENS, SystemPrompt
 from kvsteady.policies import Steady
 from kvsteady.policies.steady.state import opened
-from kvsteady.simulate.engines.vllm import Vllm
 from kvsteady.simulate.loads import Saturated
 from kvsteady.simulate.machine import Machine
 from kvsteady.workload import Workload
+from seasons import roomy_vllm
 from stepping import UnitTime
 
 
@@ -79,13 +79,7 @@ def logged(engine, load, kv_tokens, system):
 
 def served(system, *, late):
     """Evictions, and completions per iteration, of 16:32 in 960 tokens on vLLM."""
-    engine = Vllm(
-        block_size=1,
-        enable_prefix_caching=True,
-        async_scheduling=late,
-        max_num_seqs=4096,
-        max_num_batched_tokens=65_536,
-    )
+    engine = roomy_vllm(1, enable_prefix_caching=True, async_scheduling=late)
     log = logged(engine, Workload.fixed(16, 32), 960, system)
     return log["preempted"].sum(), log["completed"][500:].mean()
 
